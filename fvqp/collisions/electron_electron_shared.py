@@ -10,6 +10,8 @@ kept and ``tanh(ε/2t)`` stands still to round-off, whatever the axis. Energies 
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 from scipy.sparse import csr_array
 
@@ -123,7 +125,9 @@ class SharedRates:
         self._states = [Shifted(f, ratio) for _, _, ratio in shared.sides]
         on_lattice = Spectra(*(shared.on_lattice(part, part) for part in spectra))
         sides = np.stack([state.f for state in self._states])
-        self._lattice = TransformedSums(shared.lattice, on_lattice, self._products, sides)
+        self._lattice = TransformedSums(
+            shared.lattice, on_lattice, partial(_products, shared, spectra), sides
+        )
         self._sums, self._own = self._of_bins(self._lattice.sums), []
         rates, self.loss, excess = np.zeros_like(f), np.zeros_like(f), np.zeros(len(f))
         for state, sums, beyond in zip(self._states, self._sums, shared.beyond, strict=True):
@@ -151,14 +155,18 @@ class SharedRates:
         out[:, 0] = self._kept.change(out[:, 0].copy(), excess)
         return out
 
-    def _products(self, f: Floats) -> Products:
-        """Sums over states at every lattice point of what `Spectra.products` says, of f on either side."""
-        left, right = (self._spectra.products(side) for side in f)
-        return [self._shared.on_lattice(*pair) for pair in zip(left, right, strict=True)]
-
     def _of_bins(self, sums: Floats) -> list[Floats]:
         """Return values of the lattice points on either side of the bins, times their shares."""
         return [share * sums[..., point] for point, share, _ in self._shared.sides]
+
+
+def _products(shared: SharedElectronElectron, spectra: Spectra, f: Floats) -> Products:
+    """Sums over states at every lattice point of what `Spectra.products` says, of f on either side.
+
+    No method of `SharedRates`, which would keep itself, and much memory, until Python looks for cycles.
+    """
+    left, right = (spectra.products(side) for side in f)
+    return [shared.on_lattice(*pair) for pair in zip(left, right, strict=True)]
 
 
 class EnergyKept:

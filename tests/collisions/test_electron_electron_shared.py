@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
+
 import numpy as np
 import pytest
 
@@ -128,6 +131,19 @@ def test_derivative() -> None:
     expected = (high - low) / (2.0 * h)
     found = operator.at(spectra(GRADED), f).jvp(step)
     np.testing.assert_allclose(found, expected, atol=1e-7 * np.abs(expected).max())
+
+
+def test_rates_are_gone_with_their_last_user() -> None:
+    """They hold transforms of every state and cell: what waits for Python's search of cycles piles up."""
+    operator = SharedElectronElectron(GRADED, 0.3)
+    rates = operator.at(spectra(GRADED), driven(GRADED.energies))
+    known = weakref.ref(rates)
+    gc.disable()
+    try:
+        del rates
+        assert known() is None
+    finally:
+        gc.enable()
 
 
 def test_the_same_temperature_at_another_energy() -> None:
