@@ -18,6 +18,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
+from fvqp.cli_runs import add_commands
 from fvqp.errors import EXIT_CODE, CaseError, CaseMistakes, FvqpError, shown
 from fvqp.terminal import Ranks, TerminalLog, say
 from fvqp.threads import ranks_from_environment
@@ -151,6 +152,8 @@ def _parser() -> argparse.ArgumentParser:
         help="film a field that the run has written for ParaView, as a GIF, in place of the figures; may be "
         "repeated",
     )
+
+    add_commands(commands, _command, _path)
 
     fit = _command(commands, "fit", _fit, "fit numbers of a case to a measured non-local conductance")
     fit.add_argument("case", type=_path, metavar="CASE", help="case file (TOML) of the Usadel model")

@@ -53,6 +53,16 @@ def recorded_times(evolution: RecordedTimes) -> Floats:
     return np.concatenate([[0.0], times])
 
 
+def steps_note(length: float, limit: str) -> str:
+    """Return the note of a progress line about the last step in time.
+
+    Args:
+        length: of the step, seconds.
+        limit: what limits it; empty if nothing does.
+    """
+    return f"steps of {length:.2g} s" + (f", limited by {limit}" if limit else "")
+
+
 def _first(evolution: RecordedTimes) -> float:
     return 1e-6 * evolution.end if evolution.start is None else evolution.start
 

@@ -18,6 +18,7 @@ from fvqp.results.dataset import Outcome, SweepDataset
 from fvqp.results.folder import ResultsFolder
 from fvqp.results.progress import SweepProgress
 from fvqp.results.result import Result
+from fvqp.results.status import last_value
 from fvqp.typing import Floats
 
 log = logging.getLogger(__name__)
@@ -134,7 +135,8 @@ class Recorder:
         if balance is not None:
             balance.record(self.sweep, place)
         if self.progress is not None:
-            self.progress.advance(label, 0 if again else 1)
+            found = last_value(self.sweep.dataset, place)
+            self.progress.advance(f"{label}, {found}" if found else label, 0 if again else 1)
 
     def _mark(self, places: list[tuple[int, ...]], outcome: Outcome, reason: str) -> None:
         log.info("%s", reason)

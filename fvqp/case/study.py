@@ -27,6 +27,7 @@ from fvqp.results.dataset import SweepDataset
 from fvqp.results.folder import ResultsFolder
 from fvqp.results.progress import LINE_EVERY, SweepProgress, duration, tell
 from fvqp.results.result import Result
+from fvqp.results.status import StatusFile
 from fvqp.typing import Bools
 
 Line = Sequence[tuple[int, ...]]
@@ -130,7 +131,11 @@ class Study(Generic[R]):
                     log.warning("%s: %s", case.source, text)
             earlier = None if folder is None else folder.start(recorder.sweep, recorder.mesh)
             settled: Bools = comm.bcast(recorder.sweep.settled)
-            recorder.progress = stack.enter_context(SweepProgress(settled.size, comm, int(settled.sum())))
+            status = None
+            if self.out is not None and comm.rank == 0:
+                status = stack.enter_context(StatusFile(self.out, comm.size))
+            progress = SweepProgress(settled.size, comm, int(settled.sum()), status=status)
+            recorder.progress = stack.enter_context(progress)
             recorder.go_on_from(earlier)
             recorder.finish(self.compute(recorder, settled, earlier))
             self.tell_end()

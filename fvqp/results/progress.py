@@ -12,10 +12,14 @@ import sys
 import threading
 import time
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 from mpi4py import MPI
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+if TYPE_CHECKING:
+    from fvqp.results.status import StatusFile
 
 log = logging.getLogger(__name__)
 
@@ -47,12 +51,22 @@ class SweepProgress:
     Parameters
     ----------
     total : number of points; ``done`` of them were computed by an earlier run.
+    status : file that takes the same, for others to read.
     """
 
-    def __init__(self, total: int, comm: MPI.Comm, done: int = 0, console: Console | None = None) -> None:
+    def __init__(
+        self,
+        total: int,
+        comm: MPI.Comm,
+        done: int = 0,
+        console: Console | None = None,
+        status: StatusFile | None = None,
+    ) -> None:
         self.total, self.done = total, done
         self._at_start = done
         self._speaks = comm.rank == 0
+        self._status = status if self._speaks else None
+        self._steps = 0
         self._console = console or Console(file=sys.stderr)
         self._bar: Progress | None = None
         self._task: TaskID | None = None
@@ -104,6 +118,9 @@ class SweepProgress:
         if not self._speaks:
             return
         log.debug("%d of %d: %s", self.done, self.total, label)
+        if self._status is not None:
+            left = {} if self._steps else {"left": self.time_left()}
+            self._status.tell(last=label, **left)
         now = time.monotonic()
         if now - self._start < PATIENCE:
             return
@@ -131,14 +148,17 @@ class SweepProgress:
                 self._bar.remove_task(self._inner)
             self._inner = None
         log.debug("%.0f %% of %s", 100.0 * part, label)
+        if not left:
+            left = _clock((now - self._inner_start) / part * (1.0 - part)) if part > 0.0 else "unknown"
+        self._steps += part > 0.0
+        if self._status is not None:
+            self._status.tell(within=label, part=part, note=note, left=left, steps=self._steps)
         if now - self._inner_start < PATIENCE:
             return
         if self._console.is_terminal:
             self._show_inner(label, part)
         elif now - self._last_line >= LINE_EVERY and part < 1.0:
             self._last_line = now
-            if not left:
-                left = _clock((now - self._inner_start) / part * (1.0 - part)) if part > 0.0 else "unknown"
             tell(f"{100.0 * part:.0f} % of {label}, {left} left{note and f'; {note}'}")
 
     def time_left(self) -> str:

@@ -19,7 +19,7 @@ from fvqp.case.boltzmann.build import build_processes, build_setup, initial_stat
 from fvqp.case.boltzmann.observable import BoltzmannRun, BoltzmannSample
 from fvqp.case.boltzmann.schema import BoltzmannCase
 from fvqp.case.boltzmann.strong import described, warn
-from fvqp.case.evolution import recorded_times
+from fvqp.case.evolution import recorded_times, steps_note
 from fvqp.case.petsc_options import EVOLUTION, STEADY, check_options_used
 from fvqp.case.study import Line, PointRecorder, PointStudy
 from fvqp.collisions import PhotonDrive, quasiparticle_density, thermal
@@ -271,15 +271,28 @@ class BoltzmannStudy(PointStudy):
             density = self.setup.units.energy_density
             injected, escaped = (dataset[f"energy_{what}"].values[last] for what in ("injected", "escaped"))
             before = float(injected) / density, float(escaped) / density
+        at, progress, stepped = times / unit, recorder.progress, times[first - 1] / unit
+
+        def tell(now: float, _: State, limit: str) -> None:
+            """Report the progress to the next of the recorded times, and steps."""
+            nonlocal stepped
+            if progress is not None:
+                to = int(np.searchsorted(at[:-1], now))
+                part = float((now - at[to - 1]) / (at[to] - at[to - 1]))
+                note = steps_note((now - stepped) * unit, limit)
+                progress.within(f"the way to t = {times[to]:.4g} s", part, note)
+            stepped = now
+
         try:
             passing = evolve(
                 problem,
                 state,
-                times[first:] / unit,
-                start=times[first - 1] / unit,
+                at[first:],
+                start=float(at[first - 1]),
                 method=evolution.method,
                 tolerance=evolution.tolerance,
                 first_step=next_step,
+                callback=tell,
             )
             for number, moment in enumerate(passing, start=first):
                 record(number, moment)

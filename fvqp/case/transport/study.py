@@ -11,7 +11,7 @@ from mpi4py import MPI
 from scipy import constants
 
 from fvqp.case.boltzmann.strong import described
-from fvqp.case.evolution import recorded_times
+from fvqp.case.evolution import recorded_times, steps_note
 from fvqp.case.petsc_options import EVOLUTION, IMEX, ROSENBROCK, STEADY, check_options_used
 from fvqp.case.sizes import size_rows
 from fvqp.case.study import Study
@@ -128,8 +128,7 @@ class TransportStudy(Study[TransportRecorder]):
             nonlocal before
             to = int(np.searchsorted(at[:-1], now))
             part = (now - at[to - 1]) / (at[to] - at[to - 1])
-            note = f"steps of {(now - before) * self.setup.units.time:.2g} s"
-            note += f", limited by {limit}" if limit else ""
+            note = steps_note((now - before) * self.setup.units.time, limit)
             left = pace.left(now, float(at[-1]))
             progress.within(f"the way to t = {times[to]:.4g} s", float(part), note, left)
             before = now
