@@ -38,10 +38,12 @@ if TYPE_CHECKING:
     from fvqp.registry import register as register
     from fvqp.results import Result as Result
     from fvqp.results import open_result as open_result
+    from fvqp.results.comparison import compare as compare
     from fvqp.study import solve as solve
     from fvqp.study.observable import UsadelField as UsadelField
     from fvqp.study.observable import UsadelObservable as UsadelObservable
     from fvqp.transport.terminals import Interface as Interface
+    from fvqp.variation import vary as vary
 
 #: Where the public names live; imported when first used, so that ``fvqp doctor`` works without PETSc.
 _HOMES = {
@@ -65,6 +67,7 @@ _HOMES = {
     "UsadelObservable": "fvqp.study.observable",
     "UsadelProblem": "fvqp.models.usadel",
     "check": "fvqp.case.run",
+    "compare": "fvqp.results.comparison",
     "evolve": "fvqp.models.boltzmann.evolution",
     "fit": "fvqp.case.usadel.fitting",
     "load_case": "fvqp.case",
@@ -76,6 +79,7 @@ _HOMES = {
     "shape_mesh": "fvqp.mesh",
     "solve": "fvqp.study",
     "solve_point": "fvqp.models.operating_point",
+    "vary": "fvqp.variation",
 }
 
 __all__ = sorted(_HOMES)

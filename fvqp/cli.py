@@ -66,7 +66,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return ranks.leave(1, traceback.format_exc().rstrip())
 
 
-_KEPT = {"run": "; what was computed is in the results folder, and --resume goes on from there"}
+_KEPT = {
+    "run": "; what was computed is in the results folder, and --resume goes on from there",
+    "study": "; what was computed is kept, and the same command goes on from there",
+    "refine": "; what was computed is kept, and the same command goes on from there",
+}
 
 
 class _Terminated(KeyboardInterrupt):
@@ -153,7 +157,7 @@ def _parser() -> argparse.ArgumentParser:
         "repeated",
     )
 
-    add_commands(commands, _command, _path)
+    add_commands(commands, _command, _path, _add_overrides)
 
     fit = _command(commands, "fit", _fit, "fit numbers of a case to a measured non-local conductance")
     fit.add_argument("case", type=_path, metavar="CASE", help="case file (TOML) of the Usadel model")

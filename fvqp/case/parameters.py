@@ -10,7 +10,7 @@ from typing import Any
 from fvqp.case.reading import apply_override, value_at
 from fvqp.errors import CaseError
 
-_NUMBER = re.compile(r"\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*(.*?)\s*$")
+NUMBER = re.compile(r"\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*(.*?)\s*$")
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Parameter:
         if isinstance(given, list) and len(given) == 1:
             # A list of one may be written without brackets.
             given = given[0]
-        match = _NUMBER.match(given) if isinstance(given, str) else None
+        match = NUMBER.match(given) if isinstance(given, str) else None
         if isinstance(given, bool) or not (match or isinstance(given, int | float)):
             raise CaseError(f"--free {text}: expected a number, with its unit if it has one, found {given!r}")
         start, unit = (float(match[1]), match[2]) if match else (float(given), "")

@@ -120,7 +120,7 @@ def apply_overrides(data: dict[str, Any], overrides: Iterable[str], source: str)
     given = [_steps(override) for override in overrides]
     for override, steps in zip(overrides, given, strict=True):
         apply_override(data, override)
-        values = _value(override.partition("=")[2])
+        values = override_value(override.partition("=")[2])
         if not isinstance(values, list):
             continue
         outer, last = steps[:-1], str(steps[-1])
@@ -159,7 +159,7 @@ def apply_override(data: dict[str, Any], override: str) -> None:
             raise CaseError(f"{where}: {_dotted(steps[: number + 1])} is a value, not a table")
     last: Any = _entry(at, steps[-1], where)
     if text.strip():
-        at[last] = _value(text)
+        at[last] = override_value(text)
     elif isinstance(at, dict) and last not in at:
         raise CaseError(f"{where}: there is no {_dotted(steps)} to leave out, and no value")
     else:
@@ -198,7 +198,7 @@ def _entry(at: Any, step: str | int, where: str) -> str | int:
     return index
 
 
-def _value(text: str) -> Any:
+def override_value(text: str) -> Any:
     """A TOML value; what is not TOML is text, so that quotes are not needed around ``24 uS``."""
     try:
         return toml.parse(f"value = {text}")["value"]

@@ -12,6 +12,7 @@ import xarray as xr
 
 from fvqp.errors import CheckpointError, FvqpError
 from fvqp.notebooks import html_table, listed
+from fvqp.results.convergence import Convergence
 from fvqp.results.dataset import read_dataset
 from fvqp.results.files import make_folder
 from fvqp.results.ledger import Ledger
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from fvqp.results.figures import FigureSpec
+
+STUDY_FILE = "study.nc"
+"""Results of all runs of a study, in its folder."""
 
 
 @dataclass
@@ -85,6 +89,16 @@ class Result:
     def time_constants(self) -> xr.Dataset:
         """Peaks and decays of densities: :func:`fvqp.results.over_time.time_constants`."""
         return time_constants(self.dataset)
+
+    def convergence(self, *names: str) -> Convergence:
+        """Return the table of convergence of a study (:func:`fvqp.vary`), of some quantities or of all.
+
+        Raises:
+            FvqpError: this is the result of one run, or there is no such quantity.
+        """
+        if self.dataset.attrs.get("model") != "study":
+            raise FvqpError("convergence is that of a study of several runs; this is the result of one")
+        return Convergence(self.dataset, names)
 
     def plot(self, kind: str | None = None) -> list[Axes]:
         """Draw the case's figures, or one figure of a ``kind`` that the case need not ask for, on the screen.
@@ -167,9 +181,11 @@ class Result:
 
 
 def open_result(folder: str | Path) -> Result:
-    """The result in a folder that a run has written, also while it runs or after it was stopped.
+    """The result in a folder that a run has written, also while it runs or after it was stopped; or a study.
 
     Raises :class:`~fvqp.errors.CheckpointError` if there is no readable ``results.nc``.
     """
     folder = Path(folder)
+    if (folder / STUDY_FILE).is_file() and not (folder / "results.nc").exists():
+        return Result(read_dataset(folder / STUDY_FILE), folder)
     return Result(read_dataset(folder / "results.nc"), folder)

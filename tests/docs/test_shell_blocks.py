@@ -52,6 +52,7 @@ SMALLER: dict[str, tuple[str, ...]] = {
     "cases/ryan2026/fig13.toml": ("energies.number=90", "sweep.V_inj.points=5"),
     "cases/ryan2026/sign.toml": ("energies.number=120", "sweep.V_inj.points=3"),
     "cases/ryan2026/sign_hot_spots.toml": ("energies.number=20", "sweep.V_inj=['-0.5 Delta0', '0.5 Delta0']"),
+    "cases/ryan2026/wire.toml": ("sweep.V_inj.points=5",),
     "cases/ryan2026/wire_film.toml": (
         "energies.number=80",
         "sweep.V_inj=['-0.1 mV', '0.1 mV']",

@@ -42,7 +42,7 @@ def test_a_run_tells_while_it_goes_on(folder, film, monkeypatch, capsys):
         progress.within("the way to t = 2 s", 0.5, "steps of 0.2 s, limited by the film", "0:00:07")
         assert cli.main(["status", str(folder)]) == RunState.RUNNING.value
     text = capsys.readouterr().out
-    for line in (
+    for expected in (
         f"{folder}: running",
         "points   2 of 3; last t = 1 s, x_qp = 2e-06",
         "now      50 % of the way to t = 2 s; steps of 0.2 s, limited by the film",
@@ -51,7 +51,7 @@ def test_a_run_tells_while_it_goes_on(folder, film, monkeypatch, capsys):
         "values   x_qp = 2e-06, gap = 0.00018 eV",
         f"process {os.getpid()} on {socket.gethostname()}, 2 ranks; last sign",
     ):
-        assert line in text
+        assert expected in text
     assert cli.main(["status", str(folder)]) == RunState.FINISHED.value
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -96,11 +96,23 @@ def draw(dataset: xr.Dataset, spec: FigureSpec, folder: Path, formats: Sequence[
     Raises:
         FvqpError: it cannot be drawn, or there is no such format.
     """
+    file = folder / (spec.file or f"{spec.kind}.png")
+    return written(lambda figure: fill(dataset, spec, figure), file, formats)
+
+
+def written(fill_figure: Callable[[Figure], Figure], file: Path, formats: Sequence[str] = ()) -> list[Path]:
+    """Write a figure that ``fill_figure`` draws, see `draw`.
+
+    Args:
+        fill_figure: draws into an empty figure.
+        file: where to.
+        formats: of `FORMATS`, each a file of its own; none for ``file`` alone.
+    """
     for ending in formats:
         if ending not in FORMATS:
             raise FvqpError(f"there is no format {shown(ending)} of figures; there are: {', '.join(FORMATS)}")
-    file = folder / (spec.file or f"{spec.kind}.png")
-    figure = fill(dataset, spec, Figure(layout="constrained", dpi=DPI))
+    with _style():
+        figure = fill_figure(Figure(layout="constrained", dpi=DPI))
     paths = [file.with_suffix(f".{ending}") for ending in formats] or [file]
     for path in paths:
         _write(figure, path)
@@ -134,4 +146,4 @@ def missing(dataset: xr.Dataset) -> str:
     return "" if there.all() else f"unfinished: {there.sum()} of {there.size} points"
 
 
-__all__ = ["DPI", "FAMILIES", "FORMATS", "FigureSpec", "draw", "fill", "kinds_of", "missing"]
+__all__ = ["DPI", "FAMILIES", "FORMATS", "FigureSpec", "draw", "fill", "kinds_of", "missing", "written"]
