@@ -296,12 +296,46 @@ def sign(folder: Path, picture: Path) -> None:
     Image.open(picture).convert("RGB").quantize(64).save(picture, optimize=True)
 
 
+def page(folder: Path, picture: Path) -> None:
+    """The interactive page of the chip after 1 µs, in a headless Chromium."""
+    from selenium import webdriver
+    from selenium.webdriver.chrome.service import Service
+
+    found = result("devices/qubit_chip", folder, ["output.occupations=true"], "qubit_chip_page")
+    assert found.folder is not None
+    options = webdriver.ChromeOptions()
+    flags = "--headless=new --no-sandbox --enable-unsafe-swiftshader --use-angle=swiftshader"
+    for flag in (*flags.split(), "--window-size=1500,1230"):
+        options.add_argument(flag)
+    program, driver = shutil.which("chromium"), shutil.which("chromedriver")
+    if program is None or driver is None:
+        raise SystemExit("the picture of the page needs chromium and chromedriver")
+    options.binary_location = program
+    browser = webdriver.Chrome(options=options, service=Service(driver))
+    try:
+        browser.get(found.view(show=False).resolve().as_uri())
+        browser.execute_async_script(
+            """const field = document.getElementById("field");
+            field.selectedIndex = [...field.options].findIndex(one => one.text.includes("energy_ph_cell"));
+            field.dispatchEvent(new Event("change"));
+            const step = document.getElementById("step");
+            step.value = 9;
+            step.dispatchEvent(new Event("input"));
+            setTimeout(arguments[0], 5000);"""
+        )
+        browser.save_screenshot(str(picture))
+    finally:
+        browser.quit()
+    Image.open(picture).convert("RGB").quantize(256).save(picture, optimize=True)
+
+
 PICTURES: dict[str, Callable[[Path, Path], None]] = {
     **{name: partial(curve, name) for name in CURVES},
     "front": front,
     "film": film,
     "absorber_3d": absorber,
     "sign": sign,
+    "view": page,
 }
 """Picture → what draws it from a folder of results."""
 CASE_OF = {

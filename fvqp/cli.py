@@ -159,6 +159,11 @@ def _parser() -> argparse.ArgumentParser:
 
     add_commands(commands, _command, _path, _add_overrides)
 
+    page = _command(commands, "view", _view, "make an interactive page of a results folder, for the browser")
+    page.add_argument("folder", type=_path, metavar="DIR", help="results folder")
+    page.add_argument("--out", type=_path, metavar="FILE", help="the page; default: DIR/view.html")
+    page.add_argument("--no-open", action="store_true", help="do not open the page in a browser")
+
     fit = _command(commands, "fit", _fit, "fit numbers of a case to a measured non-local conductance")
     fit.add_argument("case", type=_path, metavar="CASE", help="case file (TOML) of the Usadel model")
     fit.add_argument(
@@ -340,6 +345,14 @@ def _plot(arguments: argparse.Namespace, petsc: list[str]) -> None:
         say(str(file))
     if note := missing(result.dataset):
         say(f"{arguments.folder}: {note}; the figures show these and say so")
+
+
+def _view(arguments: argparse.Namespace, petsc: list[str]) -> None:
+    from fvqp.results.view import view
+
+    # A script or a job has nobody to look at it.
+    show = not arguments.no_open and sys.stdout.isatty()
+    say(str(view(arguments.folder, arguments.out, show=show)))
 
 
 def _fit(arguments: argparse.Namespace, petsc: list[str]) -> None:

@@ -1,4 +1,4 @@
-"""PyVista: cells of a mesh as its grid, and pictures rendered off screen."""
+"""PyVista: cells of a mesh or shells as its grid, and pictures rendered off screen."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ import numpy as np
 
 from fvqp.mesh.mesh import Mesh
 from fvqp.typing import Bools, Floats, Ints
+
+SEGMENTS, BANDS = 18, 12
+"""Pieces of three quarters of a circle, and of half a one from pole to pole, of shells that are drawn."""
 
 
 def pyvista_grid(mesh: Mesh, chosen: Bools, points: Floats) -> tuple[Any, Ints]:
@@ -35,6 +38,46 @@ def pyvista_grid(mesh: Mesh, chosen: Bools, points: Floats) -> tuple[Any, Ints]:
     kinds = np.concatenate([np.full(len(cells), vtk, dtype=np.uint8) for vtk, _, cells in blocks])
     grid = pyvista.UnstructuredGrid(np.concatenate(rows), kinds, points[used])
     return grid, np.concatenate([cells for _, _, cells in blocks])
+
+
+def shells_grid(radii: Floats, coordinates: str, height: float, finer: int = 1) -> tuple[Any, Ints]:
+    """Return shells as an `UnstructuredGrid` of a ball or cylinder, and the shell that each of its cells is.
+
+    A quarter is left out, so that the inside is seen.
+
+    Args:
+        radii: ``(n, 2)`` inner and outer radius of the shells.
+        coordinates: ``"spherical"`` or ``"cylindrical"``.
+        height: of the cylinder, in the unit of the radii.
+        finer: factor of the numbers of pieces.
+    """
+    import pyvista
+
+    segments, bands = finer * SEGMENTS, finer * BANDS
+    longitude = np.linspace(0.5 * np.pi, 2.0 * np.pi, segments + 1)
+    if coordinates == "spherical":
+        latitude = np.linspace(-0.5 * np.pi, 0.5 * np.pi, bands + 1)
+        across, along = np.cos(latitude), np.sin(latitude)
+    else:
+        across, along = np.ones(2), np.zeros(2)
+    # [shell, inner or outer, latitude, longitude]
+    r = radii[:, :, None, None] * across[:, None]
+    x, y = r * np.cos(longitude), r * np.sin(longitude)
+    z = np.broadcast_to(radii[:, :, None, None] * along[:, None], x.shape).copy()
+    if coordinates != "spherical":
+        z += height * np.array([-0.5, 0.5])[:, None]
+    number = np.arange(x.size).reshape(x.shape)
+    low, high = number[:, :, :-1], number[:, :, 1:]
+    corners = [
+        part[:, side, :, turn : turn + segments]
+        for part in (low, high)
+        for side, turn in ((0, 0), (1, 0), (1, 1), (0, 1))
+    ]
+    cells = np.stack(corners, axis=-1).reshape(-1, 8)
+    kinds = np.full(len(cells), pyvista.CellType.HEXAHEDRON, dtype=np.uint8)
+    points = np.stack([x, y, z], axis=-1).reshape(-1, 3)
+    grid = pyvista.UnstructuredGrid(np.insert(cells, 0, 8, axis=1).ravel(), kinds, points)
+    return grid, np.repeat(np.arange(len(radii)), len(cells) // max(len(radii), 1))
 
 
 @contextmanager

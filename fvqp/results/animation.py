@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from xml.etree import ElementTree
 
 import numpy as np
 from mpi4py import MPI
@@ -15,6 +13,7 @@ from numpy.typing import NDArray
 
 from fvqp.errors import FvqpError
 from fvqp.mesh.vtk import off_screen, stretched
+from fvqp.results.fields import Steps, steps_of
 from fvqp.results.files import make_folder, replacing
 from fvqp.results.progress import SweepProgress
 
@@ -27,16 +26,6 @@ LOGARITHMIC = 300.0
 DECADES = 6.0
 #: A solid that is thinner in a direction by far more than this factor is stretched to it.
 LONGEST_ASPECT = 8.0
-
-
-@dataclass(frozen=True)
-class _Steps:
-    """The steps that a ``.pvd`` file lists: their values, their files and what the values are."""
-
-    path: Path
-    values: list[float]
-    files: list[Path]
-    label: str
 
 
 def animate(folder: str | Path, field: str, to: str | Path | None = None) -> list[Path]:
@@ -67,7 +56,7 @@ def animate(folder: str | Path, field: str, to: str | Path | None = None) -> lis
     make_folder(target)
     films = []
     for path in found:
-        steps = _steps(path)
+        steps = steps_of(path)
         name = f"{path.stem.removeprefix('fields').lstrip('_')}_{field}".lstrip("_")
         film = target / f"{name.split(' (')[0].replace(' ', '_')}.gif"
         _film(steps, field, film)
@@ -75,24 +64,7 @@ def animate(folder: str | Path, field: str, to: str | Path | None = None) -> lis
     return films
 
 
-def _steps(path: Path) -> _Steps:
-    try:
-        collection = ElementTree.parse(path).getroot().find("Collection")
-        entries = [] if collection is None else collection.findall("DataSet")
-        values = [float(entry.attrib["timestep"]) for entry in entries]
-        files = [path.parent / entry.attrib["file"] for entry in entries]
-    except (ElementTree.ParseError, KeyError, ValueError, OSError) as error:
-        raise FvqpError(f"{path}: damaged ({error})") from None
-    if not files:
-        raise FvqpError(f"{path}: lists no steps")
-    missing = [file for file in files if not file.exists()]
-    if missing:
-        raise FvqpError(f"{path}: its step {missing[0].name} is not there")
-    assert collection is not None
-    return _Steps(path, values, files, collection.attrib.get("label", "step"))
-
-
-def _film(steps: _Steps, field: str, film: Path) -> None:
+def _film(steps: Steps, field: str, film: Path) -> None:
     from PIL import Image
 
     low, high, name = _limits(steps, field)
@@ -107,7 +79,7 @@ def _film(steps: _Steps, field: str, film: Path) -> None:
             raise FvqpError(f"{film}: the animation cannot be made: {error}") from None
 
 
-def _limits(steps: _Steps, field: str) -> tuple[float, float, str]:
+def _limits(steps: Steps, field: str) -> tuple[float, float, str]:
     """Smallest and largest value in all steps, and the name that the field has in them."""
     low, high, name = np.inf, -np.inf, ""
     for file in steps.files:
@@ -138,7 +110,7 @@ def _read(file: Path) -> Any:
 
 
 def _frames(
-    steps: _Steps, name: str, low: float, high: float, progress: SweepProgress
+    steps: Steps, name: str, low: float, high: float, progress: SweepProgress
 ) -> Iterator[NDArray[np.uint8]]:
     """Pictures of all steps, one after another."""
     logarithmic = low >= 0.0 and high > LOGARITHMIC * max(low, 1e-300)

@@ -7,14 +7,16 @@ Coordinates are written in micrometres, because ParaView's picking and clipping 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
+from mpi4py import MPI
 
 from fvqp.errors import CheckpointError, FvqpError
 from fvqp.mesh.mesh import Mesh
-from fvqp.mesh.vtk import pyvista_grid
+from fvqp.mesh.vtk import pyvista_grid, shells_grid
 from fvqp.parallel import raise_first_error, run_on_root
 from fvqp.results.files import make_folder, replacing, write_text
 from fvqp.typing import Floats
@@ -29,6 +31,8 @@ DISPLAY: dict[str, tuple[str, float]] = {
     "energy_ph_cell": ("J/m^3", 1.0),
 }
 """Unit shown in ParaView and the factor to it from that of ``results.nc``; others are left as they are."""
+REGION_NAMES = "region_names"
+"""Field data of a step: names in the order of the numbers of the cell data ``region``."""
 DIGITS = 12
 """Of the time of a step."""
 _MICROMETRES = 1e6
@@ -56,7 +60,8 @@ class FieldSeries:
         """Writes the owned cells of every rank as the step at ``time`` (a bias in mV, a time, ...).
 
         ``fields[name]`` is ``(n_cells,)`` or ``(n_owned,)``, in the units of ``results.nc``; names in
-        :data:`DISPLAY` are scaled and show their unit. Collective over ``mesh.comm``; raises
+        :data:`DISPLAY` are scaled and show their unit. Shells are written as a ball or a cylinder without a
+        quarter. Collective over ``mesh.comm``; raises
         :class:`FvqpError` on all ranks if a file cannot be written.
         """
         comm = mesh.comm
@@ -66,12 +71,13 @@ class FieldSeries:
             self._steps if self._steps is not None else run_on_root(comm, self._earlier_steps)
         )
         stem = steps.get(time, f"{self.path.stem}_{len(steps):05d}").split(".")[0]
+        height = _height(mesh)
         problem: FvqpError | None = None
         arrays = {name: np.asarray(values)[: mesh.n_owned] for name, values in fields.items()}
         try:
             make_folder(self._folder / "fields")
             piece = f"{stem}.vtu" if comm.size == 1 else f"{stem}_{comm.rank}.vtu"
-            _write_piece(self._folder / "fields" / piece, mesh, arrays)
+            _write_piece(self._folder / "fields" / piece, mesh, arrays, height)
         except FvqpError as error:
             problem = error
         raise_first_error(comm, problem)
@@ -96,23 +102,68 @@ class FieldSeries:
             raise CheckpointError(f"{self.path}: damaged ({error}); remove it") from None
 
 
+@dataclass(frozen=True)
+class Steps:
+    """Steps that a ``.pvd`` file lists: their values, their files and what the values are."""
+
+    path: Path
+    values: list[float]
+    files: list[Path]
+    label: str
+
+
+def steps_of(path: Path) -> Steps:
+    """Return the steps of a ``.pvd`` file; raises :class:`FvqpError` if it is damaged or lacks a step."""
+    try:
+        collection = ElementTree.parse(path).getroot().find("Collection")
+        entries = [] if collection is None else collection.findall("DataSet")
+        values = [float(entry.attrib["timestep"]) for entry in entries]
+        files = [path.parent / entry.attrib["file"] for entry in entries]
+    except (ElementTree.ParseError, KeyError, ValueError, OSError) as error:
+        raise FvqpError(f"{path}: damaged ({error})") from None
+    if not files:
+        raise FvqpError(f"{path}: lists no steps")
+    missing = [file for file in files if not file.exists()]
+    if missing:
+        raise FvqpError(f"{path}: its step {missing[0].name} is not there")
+    assert collection is not None
+    return Steps(path, values, files, collection.attrib.get("label", "step"))
+
+
+def _height(mesh: Mesh) -> float:
+    """Height in micrometres of the cylinder that shells are drawn as, twice its radius (that of a ball, where
+    it is not used); 0 for other meshes. Collective."""
+    if mesh.dim > 1 or mesh.coordinates == "cartesian":
+        return 0.0
+    radius = float(mesh.points[:, 0].max(initial=0.0))
+    return 2.0 * _MICROMETRES * float(mesh.comm.allreduce(radius, MPI.MAX))
+
+
 def _shown(name: str) -> tuple[str, float]:
     unit, factor = DISPLAY.get(name, ("", 1.0))
     return (f"{name} ({unit})" if unit else name), factor
 
 
-def _write_piece(path: Path, mesh: Mesh, fields: Mapping[str, Floats]) -> None:
-    """The owned cells with their fields, as a ``.vtu`` file."""
+def _write_piece(path: Path, mesh: Mesh, fields: Mapping[str, Floats], height: float) -> None:
+    """The owned cells with their fields, as a ``.vtu`` file; shells as a ball or a cylinder of a ``height``
+    in micrometres, which is 0 for other meshes."""
     # Imported here, as PyVista is in `pyvista_grid`.
     from vtkmodules.vtkCommonCore import vtkObject
     from vtkmodules.vtkIOXML import vtkXMLUnstructuredGridWriter
 
-    grid, cells = pyvista_grid(mesh, np.arange(mesh.n_cells) < mesh.n_owned, mesh.points * _MICROMETRES)
+    owned = np.arange(mesh.n_cells) < mesh.n_owned
+    if height:
+        radii = mesh.points[mesh.corners[: mesh.n_owned, :2], 0] * _MICROMETRES
+        grid, cells = shells_grid(np.sort(radii, axis=1), mesh.coordinates, height)
+    else:
+        grid, cells = pyvista_grid(mesh, owned, mesh.points * _MICROMETRES)
     for name, values in fields.items():
         shown, factor = _shown(name)
         grid.cell_data[shown] = values[cells] * factor
     grid.cell_data["cell"] = mesh.global_id[cells]
     grid.cell_data["region"] = mesh.cell_region[cells]
+    if mesh.region_names:
+        grid.field_data[REGION_NAMES] = mesh.region_names
     # PyVista's `save` does not say if the disk was full.
     writer = vtkXMLUnstructuredGridWriter()
     writer.SetInputData(grid)

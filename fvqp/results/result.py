@@ -179,6 +179,14 @@ class Result:
             raise FvqpError("this result has no folder, and so no fields")
         return animate(self.folder, field, folder)
 
+    def view(self, out: str | Path | None = None, *, show: bool = True) -> Path:
+        """Write the interactive page of the results folder, and open it: :func:`fvqp.results.view.view`."""
+        from fvqp.results.view import view
+
+        if self.folder is None:
+            raise FvqpError("this result has no folder: an interactive page is made from one")
+        return view(self.folder, out, show=show)
+
 
 def open_result(folder: str | Path) -> Result:
     """The result in a folder that a run has written, also while it runs or after it was stopped; or a study.

@@ -14,7 +14,7 @@ from fvqp.results.dataset import SweepDataset
 from fvqp.results.ledger import Ledger
 from fvqp.results.observable import define
 from fvqp.results.symmetry import is_mirrored, symmetry_parts
-from fvqp.study.observable import UsadelRun, UsadelSample
+from fvqp.study.observable import UsadelRun, UsadelSample, averages_under
 from fvqp.study.sweep import AXES, Sweep
 
 
@@ -44,6 +44,8 @@ def sweep_dataset(
         known["phase_gradient"] = (("supercurrent",), gradients)
     if device.junctions:
         known["junction"] = (("junction",), [j.name for j in device.junctions])
+        centres = averages_under(problem, device.mesh.centroid)
+        known |= {f"{name}_junction": (("junction",), centres[:, k]) for k, name in enumerate("xyz")}
     if run.driving:
         known["reservoir"] = (("reservoir",), [r.name for r in device.reservoirs])
     scales = {"delta0_eV": unit, "coherence_length_m": device.material.coherence_length}

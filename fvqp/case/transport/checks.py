@@ -69,8 +69,6 @@ def problems(case: TransportCase) -> Iterator[tuple[str, str]]:
     yield from _of_power(case)
     if case.steady_state is not None and case.initial.steady:
         yield "initial.steady", "is not used with [steady_state]"
-    if case.output.fields and case.mesh is None:
-        yield "output.fields", "are written for meshes; figures show shells"
     for number, figure in enumerate(case.figures):
         key = f"figures[{number}].kind"
         if figure.kind in OF_SHELLS and case.body is None:

@@ -215,7 +215,7 @@ class TransportOutput(Table):
     occupations: Flag = False
     """Means over directions of f and n in every cell."""
     fields: Flag = False
-    """Densities and gap of every recorded time for ParaView; on meshes."""
+    """Densities and gap of every recorded time for ParaView; shells as a ball or cylinder."""
 
 
 class TransportFigure(FigureTable):

@@ -214,7 +214,8 @@ class UsadelRecorder(Recorder):
             for name, index in zip(AXES[:3], outer, strict=True)
             if len(getattr(self._axis, name)) > 1
         ]
-        return self.folder.series("fields" + "".join(f"_{name}_{index}" for name, index in swept))
+        name = "fields" + "".join(f"_{axis}_{index}" for axis, index in swept)
+        return self.folder.series(name, "V_inj (mV)")
 
     def _state(
         self, place: tuple[int, ...], solution: Solution

@@ -68,7 +68,6 @@ OF_SPHERE: list[tuple[dict[str, Any], str]] = [
         "initial.pulses[0].size: 1.9 um is narrower than the 2 um that cells of 2 um at its centre resolve",
     ),
     ({"evolution.tolerance": 0}, "evolution.tolerance"),
-    ({"output": {"fields": True}}, "output.fields: are written for meshes"),
     ({"output": {"energy_shells": ["2 Delta0", "1 Delta0"]}}, "must increase"),
     ({"figures": [{"kind": "map"}]}, 'figures[0].kind: "map" is of a mesh'),
     ({"phonons.sound_velocity": "4e23 m/s"}, "phonons.sound_velocity: 4e+23 m/s is faster than light"),
