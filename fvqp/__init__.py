@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from fvqp.study.observable import UsadelField as UsadelField
     from fvqp.study.observable import UsadelObservable as UsadelObservable
     from fvqp.transport.terminals import Interface as Interface
+    from fvqp.variation import refine as refine
     from fvqp.variation import vary as vary
 
 #: Where the public names live; imported when first used, so that ``fvqp doctor`` works without PETSc.
@@ -74,6 +75,7 @@ _HOMES = {
     "load_material": "fvqp.materials",
     "open_result": "fvqp.results",
     "read_mesh": "fvqp.mesh",
+    "refine": "fvqp.variation",
     "register": "fvqp.registry",
     "run": "fvqp.case.run",
     "shape_mesh": "fvqp.mesh",

@@ -1,4 +1,4 @@
-"""Commands about several runs: ``study``, ``compare`` and ``status``."""
+"""Commands about several runs: ``study``, ``refine``, ``compare`` and ``status``."""
 
 from __future__ import annotations
 
@@ -46,6 +46,25 @@ def add_commands(
         help="show the convergence of this one; may be repeated; default: of all",
     )
     set_values(study)
+
+    refine = add(commands, "refine", _refine, "find how fine a mesh, energies and tolerances have to be")
+    refine.epilog = "Exit code 4: no setting that was tried meets the target."
+    refine.add_argument("case", type=path, metavar="CASE", help="case file (TOML)")
+    refine.add_argument(
+        "--for",
+        required=True,
+        metavar="QUANTITY",
+        dest="observable",
+        help='what has to be exact, such as g_nl, or "x_qp[time=1 us]"',
+    )
+    refine.add_argument(
+        "--to", required=True, metavar="ERROR", help='allowed error, such as 1%%, or "0.2 nS"'
+    )
+    _add_runs(refine, path)
+    refine.add_argument(
+        "--levels", type=int, default=3, metavar="N", help="refinements that are tried at most; default: 3"
+    )
+    set_values(refine)
 
     compare = add(commands, "compare", _compare, "differences of two results, or of measured data")
     compare.add_argument("first", type=path, metavar="A", help="results folder")
@@ -100,6 +119,22 @@ def _study(arguments: argparse.Namespace, petsc: list[str]) -> None:
     )
     table = str(result.convergence(*arguments.names))
     say("\n\n".join(text for text in (table, left_out(result)) if text))
+
+
+def _refine(arguments: argparse.Namespace, petsc: list[str]) -> int:
+    import fvqp
+
+    found = fvqp.refine(
+        arguments.case,
+        arguments.observable,
+        arguments.to,
+        arguments.out,
+        overrides=arguments.overrides,
+        levels=arguments.levels,
+        jobs=arguments.jobs,
+    )
+    say(str(found))
+    return 0 if found.met else 4
 
 
 def _compare(arguments: argparse.Namespace, petsc: list[str]) -> None:

@@ -254,7 +254,7 @@ def _listed(names: Iterable[str]) -> str:
 
 def _difference(first: xr.DataArray, second: xr.DataArray) -> Difference | str:
     """The difference of a quantity, or the reason why it cannot be formed."""
-    first, second = _along_line(first), _along_line(second)
+    first, second = along_line(first), along_line(second)
     if set(first.dims) != set(second.dims):
         both = (", ".join(map(str, one.dims)) or "none" for one in (first, second))
         return f"the axes are {' and '.join(both)}"
@@ -327,8 +327,8 @@ def _same_axis(first: xr.DataArray, second: xr.DataArray, dim: str) -> bool:
     return True
 
 
-def _along_line(values: xr.DataArray) -> xr.DataArray:
-    """The values over x instead of cells where these lie in a straight line along x."""
+def along_line(values: xr.DataArray) -> xr.DataArray:
+    """Return the values over x instead of cells where these lie in a straight line along x."""
     if "cell" not in values.dims or not all(name in values.coords for name in CELLS):
         return values
     x, *others = (values[name].values for name in CELLS)

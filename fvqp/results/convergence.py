@@ -23,6 +23,14 @@ ABOUT_RUNS = ("completed", "failure", "seconds", "folder")
 """Variables of a study that are no quantities."""
 ORDERS = (0.05, 12.0)
 """Orders that are looked for."""
+SAFETY = 1.25
+"""Factor of Richardson's estimate of an error, for orders that are not yet those of the limit."""
+CAUTION = 3.0
+"""Factor of differences where no order is seen."""
+MAX_ORDER = 2.0
+"""Largest order that an estimate of an error relies on; higher ones may be a coincidence."""
+STEEP = 4.5
+"""Order above which differences do not fall as a power: no method of this program has one."""
 ROUNDING = 1e-13
 """Relative differences that say nothing about an order."""
 
@@ -201,6 +209,28 @@ def order_of(h: Floats, results: Floats) -> float:
     if min(map(abs, norms)) <= ROUNDING * largest(results[-1]):
         return float("nan")
     return observed_order(h, *norms)
+
+
+def error_of_finest(h: Floats, results: Floats) -> tuple[float, float]:
+    """Return an estimate of the error of the finest of several results, and the order of the last three.
+
+    With an order p: `SAFETY` times Richardson's estimate, p counted up to `MAX_ORDER`. Without one, or with
+    one above `STEEP`: `CAUTION` times the largest difference among the last three.
+
+    Args:
+        h: sizes of the discretization ``(n,)``, falling.
+        results: numbers ``(n, 1)``, or curves ``(n, m)``, whose largest errors count.
+
+    Returns:
+        Error; NaN for a single result. Order; NaN if none is seen.
+    """
+    if len(h) < 2:
+        return float("nan"), float("nan")
+    order = order_of(h[-3:], results[-3:]) if len(h) >= 3 else float("nan")
+    steps = [largest(one) for one in np.diff(results[-3:], axis=0)]
+    if not order <= STEEP:
+        return CAUTION * max(steps), float("nan")
+    return SAFETY * steps[-1] / ((h[-2] / h[-1]) ** min(order, MAX_ORDER) - 1.0), order
 
 
 def largest(values: Floats) -> float:

@@ -54,7 +54,9 @@ class StatusFile:
     def __init__(self, folder: Path, ranks: int) -> None:
         self._path = folder / FILE
         self._begin = self._last = time.monotonic()
-        self._before = float(_read(folder).get("seconds", 0.0))
+        known = _read(folder)
+        self._before = float(known.get("seconds", 0.0)), float(known.get("processor", 0.0))
+        self._processor = time.process_time()
         self._facts: dict[str, Any] = {
             "state": "running",
             "process": os.getpid(),
@@ -93,7 +95,12 @@ class StatusFile:
     def _write(self) -> None:
         self._last = time.monotonic()
         spent = self._last - self._begin
-        facts = self._facts | {"updated": time.time(), "session": spent, "seconds": self._before + spent}
+        facts = self._facts | {
+            "updated": time.time(),
+            "session": spent,
+            "seconds": self._before[0] + spent,
+            "processor": self._before[1] + time.process_time() - self._processor,
+        }
         # A full disk stops a run where its results are written, with a message.
         with suppress(FvqpError):
             write_text(self._path, json.dumps(facts, indent=1))
@@ -123,6 +130,11 @@ class RunStatus:
     def seconds(self) -> float:
         """Time that the run has taken so far, resumed parts added up; NaN if it did not say."""
         return float(self.facts.get("seconds", np.nan))
+
+    @property
+    def processor(self) -> float:
+        """Processor time of rank 0 so far, seconds; NaN if the run did not say."""
+        return float(self.facts.get("processor", np.nan))
 
     def __str__(self) -> str:
         known, lines = self.facts, [f"{self.folder}: {self.state.name.lower()}"]
@@ -155,12 +167,15 @@ def run_status(folder: str | Path) -> list[RunStatus]:
     A run counts as running while its process lives; on another machine, while it writes.
 
     Returns:
-        One; of a case of several stages one for each that has begun.
+        One; of a case of several stages, or of a study, one for each run that has begun.
 
     Raises:
         CheckpointError: no results folder.
     """
     folder = Path(folder)
+    runs = sorted(part.parent for part in folder.glob(f"runs/*/{FILE}"))
+    if runs and not (folder / "case.toml").is_file():
+        return [one for run in runs for one in run_status(run)]
     if not (folder / "case.toml").is_file():
         raise CheckpointError(
             f"{folder}: holds no case.toml; a results folder is what fvqp run --out makes, from its start on"

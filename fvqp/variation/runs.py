@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import subprocess
 import sys
@@ -16,7 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from mpi4py import MPI
 
 from fvqp.case import models
@@ -28,8 +26,6 @@ from fvqp.results.progress import duration, tell
 from fvqp.results.status import RunState, run_status
 from fvqp.threads import THREAD_VARIABLES
 from fvqp.variation.keys import Variant
-
-log = logging.getLogger(__name__)
 
 RUNS = "runs"
 """Folder of the results folders."""
@@ -45,11 +41,13 @@ class Outcome:
         folder: results folder.
         failure: message of a run that failed; empty for one that is finished.
         seconds: of computing, NaN if it is not known.
+        processor: the same as processor time of rank 0.
     """
 
     folder: Path
     failure: str
     seconds: float
+    processor: float
 
 
 def run_variants(
@@ -86,7 +84,7 @@ def run_variants(
     todo = [(variants[number], folders[number]) for number in missing]
     found = _here(todo, comm) if jobs == 1 else _in_processes(todo, jobs)
     failures |= dict(zip(missing, found, strict=True))
-    return [Outcome(folders[n], failures[n], _seconds(folders[n])) for n in range(len(variants))]
+    return [Outcome(folders[n], failures[n], *_times(folders[n])) for n in range(len(variants))]
 
 
 def claim(out: Path) -> None:
@@ -128,10 +126,12 @@ def _finished(variant: Variant, folder: Path) -> bool:
     return False
 
 
-def _seconds(folder: Path) -> float:
+def _times(folder: Path) -> tuple[float, float]:
+    """Return time and processor time of a run."""
     with suppress(CheckpointError):
-        return float(sum(one.seconds for one in run_status(folder)))
-    return float("nan")
+        found = run_status(folder)
+        return sum(one.seconds for one in found), sum(one.processor for one in found)
+    return float("nan"), float("nan")
 
 
 def _here(todo: Sequence[tuple[Variant, Path]], comm: MPI.Comm) -> list[str]:
@@ -149,7 +149,7 @@ def _here(todo: Sequence[tuple[Variant, Path]], comm: MPI.Comm) -> list[str]:
             failure = "out of memory"
         failures.append(comm.bcast(failure))
         if failure and comm.rank == 0:
-            log.warning("%s: failed: %s", variant.label, failure)
+            tell(f"{variant.label}: failed: {failure}")
     return failures
 
 
@@ -229,8 +229,3 @@ def _failure(code: int, said: str) -> str:
     if code < 0:
         return f"killed by signal {-code}"
     return f"exit code {code}: {lines[-1] if lines else 'no message'}"
-
-
-def costs(outcomes: Sequence[Outcome]) -> np.ndarray:
-    """Return seconds of computing of runs; NaN where they failed."""
-    return np.array([np.nan if one.failure else one.seconds for one in outcomes])

@@ -94,6 +94,9 @@ def test_study(tmp_path, started, capsys):
     np.testing.assert_array_equal(again.dataset["g_nl"].values[:3, 0], data["g_nl"].values[:, 1])
     assert np.all(again.dataset["seconds"] > 0.0)
     assert fvqp.open_result(out).dataset["g_nl"].equals(again.dataset["g_nl"])
+    capsys.readouterr()
+    assert cli.main(["status", str(out)]) == 0
+    assert capsys.readouterr().out.count(": finished\n") == 7
 
 
 def test_failed_and_interrupted_runs(tmp_path, monkeypatch):

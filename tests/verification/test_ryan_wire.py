@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from run_cases import line
 from wire_devices import (
     ALUMINIUM,
     CONDUCTANCE,
@@ -30,6 +31,7 @@ from fvqp.models.operating_point import solve_point
 from fvqp.models.slopes import conductances
 from fvqp.models.usadel import Point, UsadelProblem
 from fvqp.spectral import usadel
+from fvqp.variation import refine
 
 #: Dynes broadening of the fit to Fig. 10.
 GAMMA = 1.53e-3
@@ -118,6 +120,39 @@ def test_orders_in_space_and_energy() -> None:
     coarse, fine = worst(800, 25, 41), worst(800, 50, 81)
     assert np.log2(coarse / fine) > 1.9
     assert worst(200, 200, 241) < 1e-3
+
+
+def test_errors_of_refinement_bound_the_true_ones(tmp_path: Path) -> None:
+    """Every error that is claimed, of a knob and of the cheapest setting, is at least the distance from the
+    exact solution for a wire that ends."""
+    case = line(
+        mesh={
+            "shape": {
+                "kind": "grid1d",
+                "nx": 110,
+                "Lx": "11 um",
+                "boundaries": {"point_A": "5.2 um", "point_B": "5.5 um"},
+            }
+        },
+        spectrum={"broadening": 0.01},
+        reservoirs=[{"on": ["left", "right"], "temperature": "10 mK"}],
+        energies={"number": 150},
+        sweep={"V_inj": ["0.5 mV"]},
+        output={"fields": []},
+    )
+    case["junctions"][1]["conductance"] = "31.4 pS"
+    found = refine(case, "g_nl", "0.5%", tmp_path / "out")
+    problem = point_wire(0.01, 100, line_mesh(20, 21))
+    expected = WEAK["B"] * exact(problem, (5.2 * UM, 5.8 * UM), np.array([0.5e-3]))[0]
+    assert found.met and found.error <= 0.005 * found.size
+    assert abs(found.value - expected) <= found.error
+    mesh, energies = found.knobs
+    assert (mesh.knob.name, energies.knob.name) == ("mesh", "energies") and len(mesh.levels) >= 3
+    of_case = {one.knob.name: next(n.error for n in one.levels if n.level == 0) for one in found.knobs}
+    for knob, other in ((mesh, "energies"), (energies, "mesh")):
+        for level in knob.levels:
+            assert abs(level.value - expected) <= level.error + of_case[other]
+    assert mesh.order == pytest.approx(2.0, abs=0.2)
 
 
 def region_wire(mesh: Mesh, energies: int = 120) -> UsadelProblem:
