@@ -115,8 +115,8 @@ def compared(
     """Compare the quantities that two results hold.
 
     Where an axis has other values in the second one, that is interpolated linearly to those of the first,
-    over the range of both. Cells are compared if they have the same centres; those of lines are interpolated
-    too.
+    over the range of both. Cells are compared if they have the same centres; those of lines, and
+    shells, are interpolated too.
 
     Args:
         first, second: results.
@@ -328,14 +328,19 @@ def _same_axis(first: xr.DataArray, second: xr.DataArray, dim: str) -> bool:
 
 
 def along_line(values: xr.DataArray) -> xr.DataArray:
-    """Return the values over x instead of cells where these lie in a straight line along x."""
-    if "cell" not in values.dims or not all(name in values.coords for name in CELLS):
+    """Return values over x instead of cells where these lie in a straight line along x; over the radius in
+    shells."""
+    if "cell" not in values.dims:
         return values
-    x, *others = (values[name].values for name in CELLS)
-    straight = len(x) > 1 and len(np.unique(x)) == len(x) and all(np.ptp(one) == 0.0 for one in others)
-    if not straight:
+    others = [name for name in values.coords if name != "cell" and values[name].dims == ("cell",)]
+    if "radius_cell" in others:
+        axis = "radius_cell"
+    elif all(name in others for name in CELLS):
+        x, *across = (values[name].values for name in CELLS)
+        if len(x) < 2 or len(np.unique(x)) < len(x) or any(np.ptp(one) > 0.0 for one in across):
+            return values
+        axis = "x"
+    else:
         return values
-    along = values.swap_dims(cell="x").drop_vars(
-        [name for name in ("cell", "y", "z") if name in values.coords]
-    )
-    return along.sortby("x")
+    dropped = [name for name in ("cell", *others) if name != axis and name in values.coords]
+    return values.swap_dims(cell=axis).drop_vars(dropped).sortby(axis)

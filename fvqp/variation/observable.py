@@ -48,7 +48,8 @@ class ObservableAt:
     def value(self, dataset: xr.Dataset) -> xr.DataArray:
         """Return the values in a result: a number, or a curve over the axes without a place.
 
-        Between points it is interpolated linearly; cells of a straight line have an axis ``x``.
+        Between points it is interpolated linearly; cells of a straight line have an axis ``x``, shells
+        ``radius_cell``.
 
         Raises:
             FvqpError: no such quantity, axis or place.

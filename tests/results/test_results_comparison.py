@@ -44,6 +44,21 @@ def test_interpolation(tmp_path):
     assert gap.how == "linear in V_inj, linear in x" and gap.largest == pytest.approx(0.0, abs=1e-15)
 
 
+def test_shells(tmp_path):
+    """Profiles over the radius, linear in it, of other shells."""
+    for name, shells in (("a", 4), ("b", 7)):
+        radius = (np.arange(shells) + 0.5) / shells
+        data = SweepDataset({"time": [0.0, 1.0]}, {"radius_cell": (("cell",), radius)})
+        data.define("n_qp_cell", ("cell",), "m-3", "density")
+        for number in range(2):
+            data.record((number,), n_qp_cell=1.0 + radius * (1.0 if name == "a" else 1.1))
+        (tmp_path / name).mkdir()
+        data.write(tmp_path / name / "results.nc")
+    (found,) = fvqp.compare(tmp_path / "a", tmp_path / "b").differences
+    assert found.how == "linear in radius_cell" and found.points == 8
+    assert found.largest == pytest.approx(0.1 * 7 / 8, rel=1e-9)
+
+
 def test_table_and_figure(tmp_path, capsys):
     biases = np.linspace(0.0, 1e-3, 5)
     a, b = result(tmp_path / "a", biases), result(tmp_path / "b", biases, shift=2e-11)

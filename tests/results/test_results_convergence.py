@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 import xarray as xr
+from matplotlib import pyplot
 
 from fvqp.errors import FvqpError
+from fvqp.results import Result
 from fvqp.results.convergence import Convergence, observed_order, order_of, spacings
 
 
@@ -70,6 +72,28 @@ def test_failed_runs_are_shown(study):
     rows = [one for one in Convergence(study, ["n_qp"]).rows if one.key == "mesh.shape.nx"]
     assert np.isnan(rows[1].value) and np.isnan(rows[2].order) and rows[0].difference > 0.0
     assert "failed" in str(Convergence(study))
+
+
+def test_figure(study, tmp_path):
+    study.attrs |= {"model": "study", "format_version": 1, "figures": "[]", "title": "Cells"}
+    result = Result(study, tmp_path)
+    (axes,) = result.plot("convergence")
+    assert axes.get_xscale() == axes.get_yscale() == "log" and axes.get_xlabel() == "mesh.shape.nx"
+    shown = {line.get_label(): line for line in axes.lines}
+    assert set(shown) == {"f, order 1", "$n_\\mathrm{qp}$, order 2"}
+    np.testing.assert_array_equal(shown["f, order 1"].get_xdata(), [10, 20, 40])
+    assert shown["$n_\\mathrm{qp}$, order 2"].get_ydata()[0] == pytest.approx(0.039350406)
+    pyplot.close("all")
+    assert [file.name for file in result.save_figures(kind="convergence", formats=["pdf"])] == [
+        "convergence.pdf"
+    ]
+    with pytest.raises(FvqpError, match="no key with three values along which a quantity changes"):
+        Result(study.isel({"mesh.shape.nx": [0, 1]})).plot("convergence")
+
+
+def test_only_studies_converge():
+    with pytest.raises(FvqpError, match="convergence is that of a study of several runs; this is"):
+        Result(xr.Dataset(attrs={"model": "usadel"})).convergence()
 
 
 def test_unknown_quantity(study):

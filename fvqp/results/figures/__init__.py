@@ -24,6 +24,7 @@ from fvqp.results.figures import (
     localized,
     maps,
     spectra,
+    studies,
     transport,
     weak_links,
     wire,
@@ -35,6 +36,7 @@ from fvqp.results.files import replacing
 FAMILIES: dict[str, dict[str, Drawing]] = {
     "usadel": wire.KINDS | maps.KINDS,
     "fit": fits.KINDS,
+    "study": studies.KINDS,
     "boltzmann": kinetic.KINDS,
     "transport": transport.KINDS,
     "eliashberg": spectra.KINDS,

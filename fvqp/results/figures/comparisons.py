@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -35,9 +36,14 @@ HORIZONTAL = (
     "energy",
     "omega",
     "x",
+    "radius_cell",
     "temperature",
 )
 """Axes that curves run over, the first that there is; otherwise the longest."""
+FEW = 4
+"""Curves in a panel whose legend finds room in it."""
+_SIMPLE = re.compile(r"[^\W\d]+")
+"""A unit that takes a prefix, unlike m-3."""
 DECADES = 30.0
 """Ratio of times, all positive but the first, from which on an axis is logarithmic."""
 
@@ -67,7 +73,8 @@ def comparison_figure(comparison: Comparison, figure: Figure) -> Figure:
             _points(axes, one, comparison.names)
         else:
             _curves(axes, one, comparison.names)
-        draw_legend(axes, False, "best")
+        draw_legend(axes, False, None if len(axes.lines) > FEW else "best")
+    figure.suptitle(f"lines: {comparison.names[0]}; {_second(shown)}: {comparison.names[1]}", fontsize=9)
     plain_logarithms(figure)
     return figure
 
@@ -81,9 +88,10 @@ def _curves(axes: Axes, one: Difference, names: tuple[str, str]) -> None:
     others = [str(dim) for dim in first.dims if dim != x and first.sizes[dim] > 1]
     along = max(others, key=lambda dim: first.sizes[dim]) if others else None
     along = along if along in first.coords else None
-    scale = draw_curves(axes, first, x, along, None, label=None if along else names[0])
+    scale = None if _SIMPLE.fullmatch(str(first.attrs.get("units", "1"))) else 1.0
+    scale = draw_curves(axes, first, x, along, None, scale, label=None if along else names[0])
     title = axes.get_title()
-    draw_curves(axes, second, x, along, None, scale=scale, style="k--", label=names[1])
+    draw_curves(axes, second, x, along, None, scale, style="k--", label=names[1])
     axes.set_title(title, fontsize=8)
     places = first[x].values
     if x == "time" and places[-1] > DECADES * places[0]:
@@ -99,11 +107,18 @@ def _points(axes: Axes, one: Difference, names: tuple[str, str]) -> None:
     first, second = one.first.isel(point=order), one.second.isel(point=order)
     horizontal, unit = with_prefix(first[x].assign_attrs(first[x].attrs))
     both = xr.concat([first.drop_vars(list(first.coords)), second.drop_vars(list(second.coords))], "side")
-    values, value_unit = with_prefix(both.assign_attrs(first.attrs))
+    values, value_unit = both.values, str(first.attrs.get("units", "1"))
+    if _SIMPLE.fullmatch(value_unit):
+        values, value_unit = with_prefix(both.assign_attrs(first.attrs))
     axes.plot(horizontal, values[0], "-", linewidth=1.1, label=names[0])
     axes.plot(horizontal, values[1], "ko", markersize=2.5, label=names[1])
     axes.set(xlabel=label_of(first[x], unit), ylabel=label_of(first, value_unit))
     axes.set_title(said(first), fontsize=8)
+
+
+def _second(shown: list[Difference]) -> str:
+    """Return how the second side is drawn."""
+    return "points" if "point" in shown[0].first.dims else "dashed"
 
 
 def _name_values(axes: Axes, values: xr.DataArray, scale: float) -> None:
