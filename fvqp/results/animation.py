@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,10 @@ from numpy.typing import NDArray
 
 from fvqp.errors import FvqpError
 from fvqp.mesh.vtk import off_screen, stretched
-from fvqp.results.fields import Steps, steps_of
+from fvqp.results.fields import SUPERCONDUCTING, Steps, steps_of
 from fvqp.results.files import make_folder, replacing
 from fvqp.results.progress import SweepProgress
+from fvqp.typing import Bools, Floats
 
 PIXELS = (900, 620)
 #: Seconds that a frame is seen, and the last one, before the film begins again.
@@ -31,8 +33,9 @@ LONGEST_ASPECT = 8.0
 def animate(folder: str | Path, field: str, to: str | Path | None = None) -> list[Path]:
     """Animates a field of a results folder; one ``.gif`` a series of fields. By one process.
 
-    Colours mean the same in all frames; they are logarithmic where a positive field spans decades. Thin
-    solids are stretched. The title has the size of the mesh, and how much it is stretched.
+    Colours mean the same in all frames; they are logarithmic where a positive field spans decades. Cells that
+    never have a gap are grey in films of the gap and of quasiparticles. Thin solids are stretched. The title
+    has the size of the mesh, and how much it is stretched.
 
     Parameters
     ----------
@@ -67,10 +70,10 @@ def animate(folder: str | Path, field: str, to: str | Path | None = None) -> lis
 def _film(steps: Steps, field: str, film: Path) -> None:
     from PIL import Image
 
-    low, high, name = _limits(steps, field)
+    colours = _colours(steps, field)
     with SweepProgress(len(steps.files), MPI.COMM_SELF) as progress:
         try:
-            frames = _frames(steps, name, low, high, progress)
+            frames = _frames(steps, colours, progress)
             first, *rest = [Image.fromarray(frame).quantize(128) for frame in frames]
             durations = [int(1000 * FRAME)] * len(rest) + [int(1000 * LAST_FRAME)]
             with replacing(film) as part:
@@ -79,9 +82,24 @@ def _film(steps: Steps, field: str, film: Path) -> None:
             raise FvqpError(f"{film}: the animation cannot be made: {error}") from None
 
 
-def _limits(steps: Steps, field: str) -> tuple[float, float, str]:
-    """Smallest and largest value in all steps, and the name that the field has in them."""
-    low, high, name = np.inf, -np.inf, ""
+@dataclass(frozen=True)
+class _Colours:
+    """A field in all steps: its name in them, smallest and largest value, and the cells that are coloured."""
+
+    name: str
+    low: float
+    high: float
+    cells: Bools
+
+    def of(self, grid: Any) -> Floats:
+        """Return the values of a step; NaN, which is grey, in cells that are not coloured."""
+        values = np.asarray(grid.cell_data[self.name], dtype=float)
+        return np.where(self.cells[np.asarray(grid.cell_data["cell"])], values, np.nan)
+
+
+def _colours(steps: Steps, field: str) -> _Colours:
+    """Return the colours of a field; cells that never have a gap take no part in those of superconductors."""
+    lows, highs, gaps, name = [], [], [], ""
     for file in steps.files:
         grid = _read(file)
         names = [n for n in grid.cell_data if n not in ("cell", "region")]
@@ -89,12 +107,24 @@ def _limits(steps: Steps, field: str) -> tuple[float, float, str]:
         if not name:
             known = ", ".join(names) or "none"
             raise FvqpError(f'{steps.path}: no field "{field}" in {file.name}; there are: {known}')
+        cell, count = np.asarray(grid.cell_data["cell"]), int(np.max(grid.cell_data["cell"])) + 1
         values = np.asarray(grid.cell_data[name], dtype=float)
-        values = values[np.isfinite(values)]
-        low, high = min(low, values.min(initial=np.inf)), max(high, values.max(initial=-np.inf))
-    if not low <= high:
+        low, high, gap = np.full(count, np.inf), np.full(count, -np.inf), np.zeros(count)
+        np.fmin.at(low, cell, values)
+        np.fmax.at(high, cell, values)
+        for shown in (n for n in names if n.split(" (")[0] == "gap"):
+            np.fmax.at(gap, cell, np.asarray(grid.cell_data[shown]))
+        lows.append(low)
+        highs.append(high)
+        gaps.append(gap)
+    least, most, gap = np.min(lows, axis=0), np.max(highs, axis=0), np.max(gaps, axis=0)
+    cells = np.ones(len(gap), dtype=bool)
+    if name.split(" (")[0] in SUPERCONDUCTING and np.any(gap > 0.0):
+        cells = gap > 0.0
+    low_all, high_all = float(least[cells].min()), float(most[cells].max())
+    if not low_all <= high_all:
         raise FvqpError(f'{steps.path}: the field "{field}" has no value anywhere')
-    return float(low), float(high), name
+    return _Colours(name, low_all, high_all, cells)
 
 
 def _read(file: Path) -> Any:
@@ -109,10 +139,9 @@ def _read(file: Path) -> Any:
         raise FvqpError(f"{file}: cannot be read: {error}") from None
 
 
-def _frames(
-    steps: Steps, name: str, low: float, high: float, progress: SweepProgress
-) -> Iterator[NDArray[np.uint8]]:
+def _frames(steps: Steps, colours: _Colours, progress: SweepProgress) -> Iterator[NDArray[np.uint8]]:
     """Pictures of all steps, one after another."""
+    name, low, high = colours.name, colours.low, colours.high
     logarithmic = low >= 0.0 and high > LOGARITHMIC * max(low, 1e-300)
     low = max(low, high * 10.0**-DECADES) if logarithmic else low
     high = high if high > low else low + max(abs(low), 1.0) * 1e-9
@@ -123,6 +152,7 @@ def _frames(
             lengths = np.ptp(np.asarray(grid.points), axis=0)
             size = " x ".join(f"{length:.4g}" for length in lengths[lengths > 0.0])
             grid.points = places
+            grid.cell_data[name] = colours.of(grid)
             flat = bool(np.ptp(places[:, 2]) == 0.0)
             plotter.add_mesh(
                 grid,

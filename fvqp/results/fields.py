@@ -31,6 +31,8 @@ DISPLAY: dict[str, tuple[str, float]] = {
     "energy_ph_cell": ("J/m^3", 1.0),
 }
 """Unit shown in ParaView and the factor to it from that of ``results.nc``; others are left as they are."""
+SUPERCONDUCTING = ("gap", "n_qp_cell", "energy_qp_cell")
+"""Fields whose colours leave out cells that never have a gap: a metal has electrons at all energies."""
 REGION_NAMES = "region_names"
 """Field data of a step: names in the order of the numbers of the cell data ``region``."""
 DIGITS = 12

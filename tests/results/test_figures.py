@@ -76,6 +76,15 @@ def test_cells_of_a_plane_are_filled(tmp_path: Path) -> None:
     assert axes.get_xlabel() == "x (µm)"
 
 
+def test_a_cell_without_a_gap_does_not_stretch_the_colours() -> None:
+    dataset = stored(mesh(POINTS, MIXED), {"gap": [0.0, 3e-4]})
+    axes = figure_of(dataset, "fields", variable="gap").axes[0]
+    (filled,) = axes.collections
+    assert filled.get_clim()[0] > 200.0
+    grey = filled.get_cmap().get_bad()[:3]
+    np.testing.assert_allclose(filled.to_rgba(filled.get_array())[0, :3], grey)
+
+
 def test_lines_in_a_plane_are_drawn_from_end_to_end() -> None:
     lines = mesh(STAR, ARMS)
     assert len(lines.nodes) == 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import pyvista
 from mpi4py import MPI
 from PIL import Image
 
@@ -11,7 +12,8 @@ from fvqp import cli
 from fvqp.errors import FvqpError
 from fvqp.mesh import shape_mesh
 from fvqp.results import FieldSeries
-from fvqp.results.animation import animate
+from fvqp.results.animation import _colours, animate
+from fvqp.results.fields import steps_of
 
 TIMES = (0.0, 0.5, 2.0)
 
@@ -89,3 +91,23 @@ def test_films_that_cannot_be_made(folder, tmp_path_factory, capsys):
     (folder / "fields.pvd").write_text("<VTKFile")
     with pytest.raises(FvqpError, match="damaged"):
         animate(folder, "gap")
+
+
+@pytest.mark.parametrize(
+    ("field", "limits"), [("n_qp_cell", (2.0, 3.0)), ("gap", (100.0, 180.0)), ("x", (2.0, 9e9))]
+)
+def test_cells_without_a_gap_do_not_own_the_colours(tmp_path, field, limits):
+    """A normal half of a film has many more quasiparticles than the other; it alone never has a
+    gap."""
+    film = shape_mesh("grid2d", nx=4, Lx=0.4e-6, ny=2, Ly=0.2e-6, comm=MPI.COMM_SELF)
+    normal = film.centroid[:, 0] > 0.2e-6
+    series = FieldSeries(tmp_path, label="time (ns)")
+    for step, gap in enumerate((180e-6, 100e-6)):
+        density = np.where(normal, 9e9, 2.0 + step)
+        fields = {"n_qp_cell": 1e18 * density, "x": density, "gap": np.where(normal, 0.0, gap)}
+        series.write(film, float(step), fields)
+    steps = steps_of(tmp_path / "fields.pvd")
+    colours = _colours(steps, field)
+    np.testing.assert_allclose((colours.low, colours.high), limits)
+    grey = np.isnan(colours.of(pyvista.read(steps.files[0])))
+    np.testing.assert_array_equal(grey, normal if field != "x" else np.zeros(8, dtype=bool))

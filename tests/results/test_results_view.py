@@ -239,6 +239,33 @@ def test_results_without_cells_have_curves_only(sweep, tmp_path, browser):  # no
     assert complaints(browser) == []
 
 
+@pytest.mark.slow
+def test_a_metal_does_not_own_the_colours(tmp_path, browser):  # noqa: F811
+    """Half of a film is normal, with many more quasiparticles; a click there tells how many."""
+    large(tmp_path, n=4, times=2)
+    with fvqp.results.dataset.opened(tmp_path / "results.nc") as file:
+        dataset = file.load()
+    normal = dataset["x"].values > 2e-6
+    dataset["gap"].values[:, normal] = 0.0
+    dataset["n_qp_cell"].values[:, normal] = 1e9
+    (tmp_path / "results.nc").unlink()
+    dataset.to_netcdf(tmp_path / "results.nc")
+    open_page(browser, view(tmp_path))
+    run = browser.execute_script
+    low, high = run(
+        """const plot = document.getElementById('device-plot');
+        return [plot.layout.coloraxis.cmin, plot.layout.coloraxis.cmax];"""
+    )
+    seen = dataset["n_qp_cell"].values[:, ~normal]
+    np.testing.assert_allclose((low, high), (seen.min(), seen.max()), rtol=1e-5)
+    run(
+        """const plot = document.getElementById('device-plot');
+        const grey = plot.data.findIndex(trace => trace.name.includes('no gap'));
+        plot.emit('plotly_click', {points: [{curveNumber: grey, pointNumber: 0}]});"""
+    )
+    assert "n_qp_cell = 1e+9" in run("return document.getElementById('under').textContent")
+
+
 def large(folder: Path, n: int = 300, times: int = 30) -> None:
     """Results of a film of ``n²`` cells."""
     x, y = (axis.ravel() for axis in np.meshgrid(np.arange(n) * 1e-6, np.arange(n) * 1e-6))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import matplotlib
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
@@ -41,6 +42,8 @@ WIDTH, TALLEST = 4.4, 4.4
 """Inches of the panel."""
 MARGINS = (1.5, 0.8)
 """Inches for the colour bar and labels beside it, and for title and labels above and below."""
+GREYED = matplotlib.colormaps["viridis"].with_extremes(bad="0.85")
+"""Colours, and grey for cells that have no value."""
 COLOUR_BAR = (1.03, 0.0, 0.04, 1.0)
 """Left, bottom, width and height of the colour bar over those of the panel."""
 
@@ -135,10 +138,14 @@ def _in_plane(dataset: xr.Dataset, values: xr.DataArray, names: list[str], figur
     table = reduced(values, ("cell",))
     scale, prefix = prefix_of(max(largest_of(dataset[name].values) for name in names))
     axes = plane_axes(dataset, names, figure)
+    if table.name == "gap" and np.any(table.values > 0.0):
+        # Cells that never have a gap are grey and do not stretch the colours.
+        most = dataset["gap"].max([dim for dim in dataset["gap"].dims if dim != "cell"])
+        table = table.where(most > 0.0)
     shown, unit = with_prefix(table)
     end = largest_of(shown)
     signed = float(np.nanmin(shown)) < -0.01 * end
-    colours = {"cmap": "RdBu_r", "clim": (-end, end)} if signed else {"cmap": "viridis"}
+    colours = {"cmap": "RdBu_r", "clim": (-end, end)} if signed else {"cmap": GREYED}
     image = draw_cells(axes, dataset, names, shown, scale, **colours)
     draw_colour_bar(axes, image, label_of(table, unit))
     axes.set(xlabel=f"{names[0]} ({prefix}m)", ylabel=f"{names[1]} ({prefix}m)")

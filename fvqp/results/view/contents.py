@@ -19,7 +19,7 @@ import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
 from fvqp.results.dataset import QUANTITIES, opened
-from fvqp.results.fields import Steps, steps_of
+from fvqp.results.fields import SUPERCONDUCTING, Steps, steps_of
 from fvqp.results.figures import missing
 from fvqp.results.figures.common import SYMBOLS, evenly
 from fvqp.results.view.shapes import MICROMETRE, Shape, read_step, shape_of
@@ -176,6 +176,7 @@ def contents(folder: Path) -> Json:
             "delta0": float(dataset.attrs.get("delta0_eV", 0.0)),
             "bcs": model in BCS and "Z0" not in dataset.attrs and "gap" in dataset,
             "prefer": [str(entry["kind"]) for entry in json.loads(dataset.attrs.get("figures", "[]"))],
+            "superconducting": SUPERCONDUCTING,
             "axes": found.axes,
             "variables": found.variables,
             "shape": None if shape is None else _shape(shape, dataset),
@@ -266,6 +267,9 @@ def _in_si(name: str) -> tuple[str, str, float]:
 
 def _step_axis(found: Contents, dataset: xr.Dataset, label: str, values: Floats) -> str:
     """Return the axis of steps, in SI units of the axis of the dataset that its label names."""
+    if label == "step" and "V_inj" in dataset.coords:
+        # an earlier version did not say that these are biases
+        label = "V_inj (mV)"
     match = _LABEL.fullmatch(label)
     name = match["name"] if match else label
     if match is None or name not in dataset.coords:
@@ -328,7 +332,12 @@ def _add_last_occupations(found: Contents, dataset: xr.Dataset, folder: Path) ->
 def _add_curves(found: Contents, dataset: xr.Dataset) -> None:
     for name, values in dataset.data_vars.items():
         swept = [dim for dim in values.dims if values.sizes[dim] > 1]
-        if {"cell", *SPECTRAL} & set(values.dims) or not swept or not _is_shown(dataset, str(name)):
+        if (
+            {"cell", *SPECTRAL} & set(values.dims)
+            or not swept
+            or swept == ["ledger_entry"]
+            or not _is_shown(dataset, str(name))
+        ):
             continue
         chosen = _evenly_chosen(values, CURVE_VALUES // 10, ())
         _add(found, "curve", values.isel(chosen))

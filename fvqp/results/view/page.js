@@ -133,12 +133,26 @@ function inCells(variable, whole = false) {
   const last = variable.axes.length - 1;
   return variable.values.subarray(offset, offset + variable.axes[last].values.length);
 }
-// A cell without a gap has no part in the colours of the gap.
-const coloured = (variable, value) => isFinite(value) && !(variable.name === "gap" && value === 0);
+// Normal metals and insulators, which never have a gap, have no part in the colours of fields of a superconductor:
+// a metal has electrons at all energies, which would leave nothing to be seen of the others.
+let gapless = null;
+function findGapless() {
+  const gap = fields.find(v => v.name === "gap");
+  if (!gap) return;
+  const n = gap.axes.at(-1).values.length, most = new Float32Array(n);
+  gap.values.forEach((v, i) => { if (v > most[i % n]) most[i % n] = v; });
+  if (most.some(v => v > 0) && most.some(v => !(v > 0))) gapless = most.map(v => v > 0 ? 0 : 1);
+}
+function coloured(variable, value, c) {
+  if (!isFinite(value)) return false;
+  return !(gapless && gapless[c] && data.superconducting.includes(variable.name));
+}
 function range(variable, values) {
   let low = Infinity, high = -Infinity, least = Infinity;
-  for (const v of values) {
-    if (!coloured(variable, v)) continue;
+  const n = variable.axes.at(-1).values.length;
+  for (let i = 0; i < values.length; i++) {
+    const v = values[i];
+    if (!coloured(variable, v, i % n)) continue;
     if (v < low) low = v;
     if (v > high) high = v;
     if (v > 0 && v < least) least = v;
@@ -263,7 +277,10 @@ function drawDevice() {
   const lighting = flat ? {ambient: 1, diffuse: 0, specular: 0} : {ambient: 0.9, diffuse: 0.2, specular: 0.01};
   for (const part of parts) {
     const there = [], none = [];
-    for (const [k, t] of part.triangles.entries()) (coloured(variable, values[shape.cell[t]]) && !(log && values[shape.cell[t]] <= 0) ? there : none).push(k);
+    for (const [k, t] of part.triangles.entries()) {
+      const c = shape.cell[t], v = values[c];
+      (coloured(variable, v, c) && !(log && v <= 0) ? there : none).push(k);
+    }
     for (const [rows, grey] of [[there, false], [none, true]]) {
       if (!rows.length) continue;
       const n = 3 * rows.length;
@@ -278,7 +295,7 @@ function drawDevice() {
         }
         i[row] = 3*row; j[row] = 3*row + 1; k3[row] = 3*row + 2;
       });
-      const trace = {type: "mesh3d", x, y, z, i, j, k: k3, name: escaped(part.name) + (grey ? (variable.name === "gap" ? " (no gap)" : log ? " (0 or no value)" : " (no value)") : ""), hoverinfo: "none",
+      const trace = {type: "mesh3d", x, y, z, i, j, k: k3, name: escaped(part.name) + (grey ? (data.superconducting.includes(variable.name) ? " (no gap or no value)" : log ? " (0 or no value)" : " (no value)") : ""), hoverinfo: "none",
         flatshading: true, lighting, showlegend: parts.length > 1 || grey, legendgroup: part.name, color: GREY};
       if (!grey) Object.assign(trace, {intensity: c, coloraxis: "coloraxis"});
       traces.push(trace);
@@ -373,7 +390,12 @@ function panel(id, list, {xTitle, yTitle, xUnit = "", yUnit = "", xLog = false, 
   const shapes = marker === null || (xLog && !(marker > 0)) ? [] : [{type: "line", x0: marker, x1: marker, yref: "paper", y0: 0, y1: 1, line: {color: "#d62728", width: 1, dash: "dot"}}];
   const axis = (text, unit, log, values) => ({title: {text, font: {size: 12}}, type: log ? "log" : "linear", gridcolor: "#eceff2", zerolinecolor: "#c5ccd3", linecolor: "#8d98a3",
     automargin: true, ...ticks(unit), ...(log ? {dtick: decades(values)} : {})});
+  const bars = typeof list[0]?.x[0] === "string";
+  if (bars) traces.forEach(trace => Object.assign(trace, {type: "bar", marker: {color: trace.line.color}, line: undefined, mode: undefined}));
   const y = axis(yTitle, yUnit, yLog, list.flatMap(c => c.y));
+  const finite = list.flatMap(c => c.y).filter(isFinite), level = Math.max(...finite);
+  // Rounding is no structure of what is the same everywhere.
+  if (!yLog && !bars && finite.length && level !== 0 && level - Math.min(...finite) <= 1e-9 * Math.abs(level)) y.range = [level - 0.02 * Math.abs(level), level + 0.02 * Math.abs(level)];
   if (yLog) {
     // Underflows would stretch a logarithmic axis over everything.
     const good = list.flatMap(c => c.y).filter(v => v > 0 && isFinite(v));
@@ -546,7 +568,10 @@ function begin() {
   el("curves").hidden = !curves.length;
   el("panels").classList.toggle("plain", !fields.length);
   if (fields.length) {
-    const favourite = fields.findIndex(v => ["n_qp_cell", "charge_imbalance"].includes(v.name));
+    findGapless();
+    const varies = v => { const {low, high} = range(v, v.values); return high - low > 1e-9 * Math.abs(high); };
+    const first = fields.findIndex(varies), liked = fields.findIndex(v => ["n_qp_cell", "charge_imbalance"].includes(v.name) && varies(v));
+    const favourite = liked >= 0 ? liked : first;
     options(el("field"), fields, named, Math.max(favourite, 0));
     makeParts();
     makeLines();
@@ -558,11 +583,12 @@ function begin() {
     for (const id of ["logcolour", "fixed", "names", "line"]) el(id).onchange = draw;
     // Begin with the cell of the largest value.
     const values = inCells(field());
-    values.forEach((v, c) => { if (isFinite(v) && !(Math.abs(v) <= Math.abs(values[cell]))) cell = c; });
+    values.forEach((v, c) => { if (coloured(field(), v, c) && !(coloured(field(), values[cell], cell) && Math.abs(v) <= Math.abs(values[cell]))) cell = c; });
   }
   if (spectra.length) {
     const choices = spectrumChoices(), find = names => choices.findIndex(v => names.includes(v.name) && (!fields.length || v.bcs || v.axes.some(a => a.quantity === "cell") || v.name !== "f"));
     const first = Math.max(find(["f", "f_L"]), 0), wanted = find(["dos", "N"]), second = wanted >= 0 ? wanted : Math.min(1, choices.length - 1);
+    el("second").hidden = choices.length < 2;
     [[1, first], [2, second]].forEach(([number, chosen]) => {
       options(el(`spectrum${number}`), choices, named, chosen);
       chooseSpectrum(number);
