@@ -24,8 +24,9 @@ from fvqp.errors import FvqpError
 from fvqp.mesh.shapes import shape_mesh
 from fvqp.results.checkpoint import Checkpoint
 from fvqp.results.dataset import SweepDataset
+from fvqp.results.durations import duration
 from fvqp.results.folder import ResultsFolder
-from fvqp.results.progress import LINE_EVERY, SweepProgress, duration, tell
+from fvqp.results.progress import LINE_EVERY, SweepProgress, tell
 from fvqp.results.result import Result
 from fvqp.results.status import StatusFile
 from fvqp.typing import Bools

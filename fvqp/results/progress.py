@@ -18,6 +18,8 @@ from mpi4py import MPI
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from fvqp.results.durations import clock
+
 if TYPE_CHECKING:
     from fvqp.results.status import StatusFile
 
@@ -98,7 +100,7 @@ class SweepProgress:
         elif now - self._last_line >= LINE_EVERY and self.done < self.total:
             self._last_line = now
             left = "" if self.done == self._at_start else f", {self.time_left()} left"
-            tell(f"{self.done} of {self.total} points after {_clock(now - self._start)}{left}")
+            tell(f"{self.done} of {self.total} points after {clock(now - self._start)}{left}")
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -149,7 +151,7 @@ class SweepProgress:
             self._inner = None
         log.debug("%.0f %% of %s", 100.0 * part, label)
         if not left:
-            left = _clock((now - self._inner_start) / part * (1.0 - part)) if part > 0.0 else "unknown"
+            left = clock((now - self._inner_start) / part * (1.0 - part)) if part > 0.0 else "unknown"
         self._steps += part > 0.0
         if self._status is not None:
             self._status.tell(within=label, part=part, note=note, left=left, steps=self._steps)
@@ -166,7 +168,7 @@ class SweepProgress:
         counted = self.done - self._at_start
         if counted <= 0:
             return "unknown"
-        return _clock((time.monotonic() - self._start) / counted * (self.total - self.done))
+        return clock((time.monotonic() - self._start) / counted * (self.total - self.done))
 
     def _show(self, label: str) -> None:
         bar = self._started()
@@ -202,27 +204,11 @@ class LogPace:
 
     def left(self, now: float, end: float) -> str:
         """Return ``h:mm:ss`` until ``end``, or "unknown" before steps tell; called after every step."""
-        clock, reached = time.monotonic(), math.log(now)
-        self._past.append((clock, reached))
+        seconds, reached = time.monotonic(), math.log(now)
+        self._past.append((seconds, reached))
         first = self._past[0][0]
-        at = bisect.bisect(self._past, (0.5 * (first + clock), math.inf)) - 1
+        at = bisect.bisect(self._past, (0.5 * (first + seconds), math.inf)) - 1
         since, there = self._past[at]
         if not reached > there:
             return "unknown"
-        return _clock((clock - since) / (reached - there) * (math.log(end) - reached))
-
-
-def duration(seconds: float) -> str:
-    """Return seconds as people say them: "3.2 s", "12 s", "2 min 5 s", "1:02:05"."""
-    if seconds < 9.95:
-        return f"{seconds:.1f} s"
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    return f"{whole // 60} min {whole % 60} s" if whole < 3600 else _clock(seconds)
-
-
-def _clock(seconds: float) -> str:
-    """``h:mm:ss``."""
-    whole = round(seconds)
-    return f"{whole // 3600}:{whole // 60 % 60:02d}:{whole % 60:02d}"
+        return clock((seconds - since) / (reached - there) * (math.log(end) - reached))

@@ -19,6 +19,7 @@ import xarray as xr
 
 from fvqp.errors import CheckpointError, FvqpError
 from fvqp.results.dataset import Outcome, read_dataset
+from fvqp.results.durations import duration
 from fvqp.results.files import write_text
 
 FILE = "status.json"
@@ -286,8 +287,6 @@ def _values(dataset: xr.Dataset, place: tuple[int, ...], names: Sequence[str]) -
 
 
 def _process(facts: dict[str, Any]) -> str:
-    from fvqp.results.progress import duration
-
     ago = duration(max(0.0, time.time() - float(facts.get("updated", time.time()))))
     ranks = int(facts.get("ranks", 1))
     where = f"process {facts.get('process')} on {facts.get('host')}"

@@ -14,7 +14,7 @@ from fvqp.errors import CheckpointError, FvqpError
 from fvqp.results.dataset import FORMAT_VERSION, read_dataset
 from fvqp.results.over_time import time_constants
 from fvqp.variation.keys import VariedKey
-from fvqp.variation.runs import Outcome
+from fvqp.variation.runs import RunOutcome
 
 MAX_BYTES = 256 * 2**20
 """Largest variable of all runs together."""
@@ -46,7 +46,7 @@ def quantities(dataset: xr.Dataset) -> xr.Dataset:
 
 
 def study_dataset(
-    keys: Sequence[VariedKey], outcomes: Sequence[Outcome], attributes: Mapping[str, Any]
+    keys: Sequence[VariedKey], outcomes: Sequence[RunOutcome], attributes: Mapping[str, Any]
 ) -> xr.Dataset:
     """Return the results of all combinations of keys.
 
@@ -101,7 +101,7 @@ def study_dataset(
     return out
 
 
-def _read(outcomes: Sequence[Outcome]) -> tuple[dict[int, xr.Dataset], dict[str, str]]:
+def _read(outcomes: Sequence[RunOutcome]) -> tuple[dict[int, xr.Dataset], dict[str, str]]:
     """Quantities of finished runs by their number."""
     found, problems = {}, {}
     for number, one in enumerate(outcomes):

@@ -28,7 +28,7 @@ from fvqp.units import to_float
 from fvqp.variation.keys import VariedCase, VariedKey
 from fvqp.variation.knobs import Knob, knobs_of
 from fvqp.variation.observable import ObservableAt, table_of
-from fvqp.variation.runs import Outcome, run_variants
+from fvqp.variation.runs import RunOutcome, run_variants
 
 REPORT = "refinement.json"
 COARSEST = -3
@@ -66,7 +66,7 @@ class KnobErrors:
 
 @dataclass(frozen=True)
 class Refinement:
-    """Outcome of a refinement.
+    """RunOutcome of a refinement.
 
     Attributes:
         observable: what it is about, with units.
@@ -249,7 +249,7 @@ class _Search:
             self.values[place] = self._value(outcome)
             self.seconds[place] = outcome.processor
 
-    def _value(self, outcome: Outcome) -> xr.DataArray:
+    def _value(self, outcome: RunOutcome) -> xr.DataArray:
         return run_on_root(self.comm, lambda: self.wanted.value(read_dataset(outcome.folder / "results.nc")))
 
     def _levels(self, knob: Knob) -> list[int]:

@@ -20,9 +20,10 @@ from mpi4py import MPI
 from fvqp.case import models
 from fvqp.errors import CaseError, CheckpointError, FvqpError
 from fvqp.parallel import run_on_root
+from fvqp.results.durations import duration
 from fvqp.results.files import make_folder, write_text
 from fvqp.results.folder import folder_hash
-from fvqp.results.progress import duration, tell
+from fvqp.results.progress import tell
 from fvqp.results.status import RunState, run_status
 from fvqp.threads import THREAD_VARIABLES
 from fvqp.variation.keys import Variant
@@ -34,8 +35,8 @@ PATIENCE = 20.0
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """Outcome of a run.
+class RunOutcome:
+    """RunOutcome of a run.
 
     Attributes:
         folder: results folder.
@@ -52,7 +53,7 @@ class Outcome:
 
 def run_variants(
     variants: Sequence[Variant], out: Path, jobs: int = 1, comm: MPI.Comm = MPI.COMM_WORLD
-) -> list[Outcome]:
+) -> list[RunOutcome]:
     """Run variants that have no results yet; what a run left unfinished goes on. Collective.
 
     Args:
@@ -84,7 +85,7 @@ def run_variants(
     todo = [(variants[number], folders[number]) for number in missing]
     found = _here(todo, comm) if jobs == 1 else _in_processes(todo, jobs)
     failures |= dict(zip(missing, found, strict=True))
-    return [Outcome(folders[n], failures[n], *_times(folders[n])) for n in range(len(variants))]
+    return [RunOutcome(folders[n], failures[n], *_times(folders[n])) for n in range(len(variants))]
 
 
 def claim(out: Path) -> None:
