@@ -68,7 +68,7 @@ class SweepProgress:
         self._at_start = done
         self._speaks = comm.rank == 0
         self._status = status if self._speaks else None
-        self._steps = 0
+        self._steps, self._last = 0, ""
         self._console = console or Console(file=sys.stderr)
         self._bar: Progress | None = None
         self._task: TaskID | None = None
@@ -100,7 +100,7 @@ class SweepProgress:
         elif now - self._last_line >= LINE_EVERY and self.done < self.total:
             self._last_line = now
             left = "" if self.done == self._at_start else f", {self.time_left()} left"
-            tell(f"{self.done} of {self.total} points after {clock(now - self._start)}{left}")
+            tell(f"{self.done} of {self.total} points after {clock(now - self._start)}{left}{self._last}")
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -117,6 +117,7 @@ class SweepProgress:
 
     def _advance(self, label: str, points: int) -> None:
         self.done += points
+        self._last = f"; last {label}"
         if not self._speaks:
             return
         log.debug("%d of %d: %s", self.done, self.total, label)
@@ -130,7 +131,7 @@ class SweepProgress:
             self._show(label)
         elif now - self._last_line >= LINE_EVERY and self.done < self.total:
             self._last_line = now
-            tell(f"{self.done} of {self.total} points, {self.time_left()} left; last {label}")
+            tell(f"{self.done} of {self.total} points, {self.time_left()} left{self._last}")
 
     def within(self, label: str, part: float, note: str = "", left: str = "") -> None:
         """Tells how much is done of what the next points wait for: ``part`` from 0, where it begins, to 1.
@@ -161,7 +162,7 @@ class SweepProgress:
             self._show_inner(label, part)
         elif now - self._last_line >= LINE_EVERY and part < 1.0:
             self._last_line = now
-            tell(f"{100.0 * part:.0f} % of {label}, {left} left{note and f'; {note}'}")
+            tell(f"{100.0 * part:.0f} % of {label}, {left} left{note and f'; {note}'}{self._last}")
 
     def time_left(self) -> str:
         """Estimated from the mean time of this run's points, as ``h:mm:ss``."""

@@ -101,7 +101,8 @@ def test_long_ways_between_times_say_how_far_they_are(
     case = copy.deepcopy(FILM) | {"evolution": {"start": "1 ns", "end": "10 ns", "points_per_decade": 1}}
     with caplog.at_level("INFO", logger="fvqp"):
         fvqp.run(case)
-    line = r"(\d+) % of the way to t = (.*) s, \S+ left(?:; steps of \S+ s(?:, limited by (.*))?)?"
+    line = r"(\d+) % of the way to t = (.*) s, \S+ left(?:; steps of \S+ s(?:, limited by ([^;]*))?)?"
+    line += r"; last t = \S+ s, x_qp = (\S+)"
     said = [re.fullmatch(line, text) for text in caplog.messages]
     shares: dict[str, list[int]] = {}
     for found in said:
@@ -109,6 +110,8 @@ def test_long_ways_between_times_say_how_far_they_are(
             shares.setdefault(found[2], []).append(int(found[1]))
     assert set(shares) == {"1e-09", "1e-08"}
     limits = {found[3] for found in said if found is not None and found[3]}
+    densities = [float(found[4]) for found in said if found is not None]
+    assert densities and all(0.0 < x < 1.0 for x in densities)
     assert limits and all(re.fullmatch(r"errors of (quasiparticles|phonons)( in \w+)?", x) for x in limits)
     for parts in shares.values():
         assert parts == sorted(parts) and 0 < parts[0] and parts[-1] < 100
