@@ -85,7 +85,7 @@ def diagnose() -> list[Check]:
             checks += [*_petsc_packages(), _slepc()]
     checks.append(_threads())
     if mpi.status != "missing" and _ranks() == 1:
-        checks += [_gmsh(), _gdstk(), _rendering(), _launcher()]
+        checks += [_gmsh(), _gdstk(), _plotly(), _rendering(), _launcher()]
     return checks
 
 
@@ -112,7 +112,7 @@ def report(checks: list[Check]) -> str:
 
 
 def _dependencies() -> list[Check]:
-    """fvqp and the packages its own metadata names; gmsh, gdstk, MPI, PETSc have checks of their own."""
+    """fvqp and the packages its own metadata names; gmsh, gdstk, plotly, MPI, PETSc have their own checks."""
     try:
         requirements = [Requirement(text) for text in metadata.requires("fvqp") or []]
     except metadata.PackageNotFoundError:
@@ -200,6 +200,12 @@ def _gdstk() -> Check:
             "gdstk", "limited", f"does not load, no meshes from GDS layouts: {trouble}", _pip("gdstk")
         )
     return Check("gdstk", "ok", metadata.version("gdstk"))
+
+
+def _plotly() -> Check:
+    if importlib.util.find_spec("plotly") is None:
+        return Check("plotly", "limited", "not installed: no interactive pages (fvqp view)", _pip("plotly"))
+    return Check("plotly", "ok", metadata.version("plotly"))
 
 
 def _rendering() -> Check:

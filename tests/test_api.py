@@ -110,6 +110,7 @@ def test_a_wheel_holds_what_is_no_module(tmp_path: Path) -> None:
         names = set(archive.namelist())
         archive.extractall(tmp_path / "installed")
     assert {"fvqp/py.typed", "fvqp/materials/library.toml"} <= names
+    assert {"fvqp/results/view/page.html", "fvqp/results/view/page.js"} <= names
     assert not [name for name in names if "__pycache__" in name]
     command = [sys.executable, "-m", "fvqp.cli", "new", "chip", "--to", str(tmp_path / "own")]
     subprocess.run(command, env={**os.environ, "PYTHONPATH": str(tmp_path / "installed")}, check=True)

@@ -243,6 +243,20 @@ def test_paraview_files(shared):
     assert grid.compute_cell_sizes().cell_data["Area"].sum() == pytest.approx(2.0)
 
 
+@pytest.mark.ranks(1, 2)
+def test_shells_become_a_cylinder_as_high_as_wide(shared):
+    chain = shape_mesh("cylindrical1d", dx=[1e-6] * 6, origin=(0.0,), comm=COMM)
+    FieldSeries(shared, label="time (ns)").write(chain, 0.0, {"gap": np.full(chain.n_cells, 1e-4)})
+    COMM.barrier()
+    import pyvista  # here, because it takes a second
+
+    grid = pyvista.read(shared / "fields" / ("fields_00000." + ("vtu" if COMM.size == 1 else "pvtu")))
+    assert grid.bounds == pytest.approx((-6.0, 6.0, -6.0, 6.0, -6.0, 6.0))
+    sizes = np.bincount(grid.cell_data["cell"], grid.compute_cell_sizes().cell_data["Volume"])
+    exact = 0.75 * 12.0 * np.pi * np.diff(np.arange(7.0) ** 2)
+    np.testing.assert_allclose(sizes, exact, rtol=0.02)
+
+
 def test_earlier_formats_are_refused(shared):
     """They have no seal, so that nobody knows whether they are whole."""
     film = make_film()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import re
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -305,7 +306,19 @@ def test_folders_without_results_are_refused(tmp_path, monkeypatch, capsys):
     SweepDataset({"time": [0.0, 1.0]}).write(tmp_path / "results.nc")
     monkeypatch.setitem(sys.modules, "plotly.offline", None)
     assert cli.main(["view", str(tmp_path)]) == 2
-    assert "pip install 'fvqp[view]'" in capsys.readouterr().err
+    assert 'pip install "fvqp[view]"' in capsys.readouterr().err
+
+
+def test_fields_that_cannot_be_read(wire, tmp_path, capsys):
+    copy = tmp_path / "copy"
+    shutil.copytree(wire, copy)
+    step = copy / "fields" / "fields_00000.vtu"
+    step.write_text("<VTKFile")
+    assert cli.main(["view", str(copy)]) == 2
+    assert "fields_00000.vtu: " in capsys.readouterr().err
+    step.unlink()
+    assert cli.main(["view", str(copy)]) == 2
+    assert "its step fields_00000.vtu is not there" in capsys.readouterr().err
 
 
 def test_a_page_is_opened_where_someone_looks(wire, tmp_path, monkeypatch):

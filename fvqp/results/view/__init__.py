@@ -55,7 +55,9 @@ def _page(title: str, data: str) -> str:
     try:
         from plotly.offline import get_plotlyjs
     except ImportError:
-        raise FvqpError("the interactive page needs plotly; pip install 'fvqp[view]' brings it") from None
+        raise FvqpError(
+            'the interactive page needs plotly, which is not here: pip install "fvqp[view]"'
+        ) from None
     here = resources.files("fvqp.results.view")
     parts = {
         "TITLE": escape(title),

@@ -253,7 +253,7 @@ def _add_steps(found: Contents, dataset: xr.Dataset, series: list[_Series]) -> N
         plain, unit, factor = _in_si(name)
         meaning = QUANTITIES[plain].long_name if plain in QUANTITIES else plain.replace("_", " ")
         found.add(plain, "field", [*dims, cells], table[number] * factor, unit, meaning)
-    _add_sampled_spectra(found, names, table, [*dims, cells])
+    _add_sampled_spectra(found, dataset, names, table, [*dims, cells])
 
 
 def _in_si(name: str) -> tuple[str, str, float]:
@@ -277,7 +277,9 @@ def _step_axis(found: Contents, dataset: xr.Dataset, label: str, values: Floats)
     return found.axis(name, values * _PREFIXES[match["unit"][0]], dataset[name].attrs)
 
 
-def _add_sampled_spectra(found: Contents, names: list[str], table: NDArray[Any], dims: list[str]) -> None:
+def _add_sampled_spectra(
+    found: Contents, dataset: xr.Dataset, names: list[str], table: NDArray[Any], dims: list[str]
+) -> None:
     """Spectral fields that were written at some energies, as spectra of few points."""
     by_name: dict[str, list[tuple[float, int]]] = {}
     for number, name in enumerate(names):
@@ -286,7 +288,8 @@ def _add_sampled_spectra(found: Contents, names: list[str], table: NDArray[Any],
     for name, points in by_name.items():
         energies = np.array([energy for energy, _ in sorted(points)])
         values = np.stack([table[number] for _, number in sorted(points)], axis=-1)
-        if len(points) > 1 and values.size <= FIELD_VALUES:
+        whole = name in dataset and "cell" in dataset[name].dims
+        if len(points) > 1 and not whole and values.size <= FIELD_VALUES:
             axis = found.axis("energy", energies, {"long_name": "energy", "units": "Delta0"})
             quantity = QUANTITIES.get(name)
             meaning = quantity.long_name if quantity else name

@@ -587,7 +587,7 @@ function begin() {
   }
   if (spectra.length) {
     const choices = spectrumChoices(), find = names => choices.findIndex(v => names.includes(v.name) && (!fields.length || v.bcs || v.axes.some(a => a.quantity === "cell") || v.name !== "f"));
-    const first = Math.max(find(["f", "f_L"]), 0), wanted = find(["dos", "N"]), second = wanted >= 0 ? wanted : Math.min(1, choices.length - 1);
+    const first = Math.max(find(["f", "f_L"]), 0), wanted = find(["dos", "N"]), second = wanted >= 0 && wanted !== first ? wanted : (first + 1) % choices.length;
     el("second").hidden = choices.length < 2;
     [[1, first], [2, second]].forEach(([number, chosen]) => {
       options(el(`spectrum${number}`), choices, named, chosen);
