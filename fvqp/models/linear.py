@@ -82,7 +82,7 @@ class TransportSolver:
             # Nobody needs the matrix any more, and the next one finds its memory.
             solver.set_matrix(np.empty((len(self.transport.flux.indices) * n_comp**2, 0)))
         found = found.reshape(n_cases, mesh.n_cells, n_comp, n_energies)
-        if transport.flux.gradient is not None:
+        if transport.flux.gradient is not None or solver.method == "multigrid":
             # What iterations leave is the same in many cells, and adds up.
             self._balance(operator, externals, source, found)
         return found
@@ -179,13 +179,13 @@ class TransportSolver:
     def description(self) -> str:
         """Method that solves the systems, for people."""
         method = self._solver(1).method
-        how = (
-            "batched elimination of all energies"
-            if method == "direct"
-            else f"PETSc ({method}), energy by energy"
-        )
-        orthogonal = self.transport.flux.gradient is None
-        return how if orthogonal else f"GMRES on all energies, preconditioned by {how}"
+        how = {
+            "direct": "batched elimination of all energies",
+            "multigrid": "batched multigrid of all energies",
+        }.get(method, f"PETSc ({method}), energy by energy")
+        if self.transport.flux.gradient is not None:
+            return f"GMRES on all energies, preconditioned by {how}"
+        return f"conjugate gradients, preconditioned by {how}" if method == "multigrid" else how
 
     def _action(self, operator: Operator) -> Callable[[Floats, Floats], None]:
         """``out = A x`` of the full operator: minus its residual where nothing drives it."""

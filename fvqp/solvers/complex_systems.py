@@ -104,7 +104,7 @@ class ComplexSystems:
         scale = np.sqrt(np.where(squares > 0.0, squares, 1.0))
         x, iterations, reason = correct(
             right, scale, operator, precondition, comm=self._comm, tolerance=self._tolerance,
-            constant=False, prefix="fvqp_spectra_",
+            rtol=self._tolerance / np.sqrt(n_energies), krylov="fgmres", prefix="fvqp_spectra_",
         )  # fmt: skip
         if reason <= 0:
             raise ConvergenceError(

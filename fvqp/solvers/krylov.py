@@ -284,10 +284,11 @@ def correct(
     *,
     comm: MPI.Comm,
     tolerance: float,
-    constant: bool,
+    rtol: float,
+    krylov: str,
     prefix: str,
 ) -> tuple[Floats, int, int]:
-    """d of A d = r for all energies at once, by GMRES preconditioned from the right.
+    """d of A d = r for all energies at once, by a preconditioned Krylov method.
 
     Parameters
     ----------
@@ -296,9 +297,11 @@ def correct(
     scale
         (n_energies,) size of a residual that counts as 1.
     operator, precondition
-        A x, and an approximate A^-1 r; `constant` if the latter is linear (GMRES), else FGMRES.
-    tolerance
-        Root of the summed squares of all energies' scaled residuals to reach.
+        A x, and an approximate A^-1 r.
+    krylov
+        PETSc's name: `cg` if both are symmetric, `gmres` if the latter is linear, else `fgmres`.
+    tolerance, rtol
+        Root of the summed squares of all energies' scaled residuals to reach, or its part of the first one.
     prefix
         Options prefix of the KSP.
 
@@ -306,7 +309,6 @@ def correct(
     -------
     d, the number of iterations, PETSc's reason.
     """
-    n_energies = residual.shape[1]
     n_global = comm.allreduce(residual.size)
     sizes = ((residual.size, n_global), (residual.size, n_global))
     residual /= scale
@@ -320,14 +322,15 @@ def correct(
     ksp = PETSc.KSP().create(comm)
     ksp.setOptionsPrefix(prefix)
     ksp.setOperators(matrix)
-    ksp.setType("gmres" if constant else "fgmres")
-    ksp.setGMRESRestart(RESTART)
-    ksp.setPCSide(PETSc.PC.Side.RIGHT)
+    ksp.setType(krylov)
+    if krylov != "cg":
+        ksp.setGMRESRestart(RESTART)
+        ksp.setPCSide(PETSc.PC.Side.RIGHT)
     ksp.setNormType(PETSc.KSP.NormType.UNPRECONDITIONED)
     pc = ksp.getPC()
     pc.setType("python")
     pc.setPythonContext(context)
-    ksp.setTolerances(rtol=tolerance / np.sqrt(max(n_energies, 1)), atol=tolerance, max_it=200)
+    ksp.setTolerances(rtol=rtol, atol=tolerance, max_it=200)
     ksp.setFromOptions()
     ksp.solve(b, x)
     result = d, ksp.getIterationNumber(), ksp.getConvergedReason()

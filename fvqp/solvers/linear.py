@@ -6,10 +6,13 @@ stencil is given, its preconditioner. Ways to solve with them, `method`:
 `direct`
     batched elimination of all energies in one pass (`BatchedLU`, `Substructuring`): lines, films, and wires
     that are long in one direction only.
+`multigrid`
+    a Krylov method on all energies, preconditioned by a cycle of batched multigrid (`Multigrid`): solids.
 `mumps`, `hypre`, `gamg`, or another preconditioner of PETSc
     energy by energy.
 `auto`
-    `direct` where its arithmetic and memory are moderate, otherwise `mumps`, or `hypre` on large meshes.
+    `direct` where its arithmetic and memory are moderate, otherwise `multigrid`; of matrices that are not
+    symmetric, up to 50 000 rows, `mumps`.
 """
 
 from __future__ import annotations
@@ -27,6 +30,7 @@ from fvqp.petsc import PETSc
 from fvqp.simd import LANES
 from fvqp.solvers.batched_lu import TooMuchFill
 from fvqp.solvers.krylov import BlockKSP, EnergySweep, Operator, correct, reason_name
+from fvqp.solvers.multigrid import Multigrid, multiply
 from fvqp.solvers.numbering import Numbering
 from fvqp.solvers.substructuring import Substructuring
 from fvqp.typing import Floats, Integers, Ints
@@ -39,15 +43,18 @@ MEMORY = 2**32
 MAX_INTERFACE = 1500
 """Interface unknowns of all ranks above which `auto` leaves the direct path."""
 
-FLOPS_PER_ROW = 50_000
-"""Multiply-adds per row and energy above which multigrid (about 10 us a row) beats elimination (5 a
+FLOPS_PER_ROW = 15_000
+"""Multiply-adds per row and energy above which multigrid (about 3 us a row) beats elimination (5 a
 nanosecond)."""
 
 LU_ROWS = 50_000
-"""Rows up to which `auto` falls back to LU by a package rather than to multigrid."""
+"""Rows up to which `auto` falls back to LU by a package where matrices are not symmetric."""
 
 INNER_RTOL = 1e-3
 """Accuracy of an iterative solution that only preconditions."""
+
+FIRST_RTOL = 1e-5
+"""Part of the residual that a first solution leaves."""
 
 
 @njit(cache=True, nogil=True)
@@ -137,6 +144,7 @@ class LinearSolver:
         self._sweeps: dict[str, EnergySweep] = {}
         self._blocks: dict[str, BlockKSP] = {}
         self._direct: Substructuring | None = None
+        self._multigrid: Multigrid | None = None
         self.method = self._choose() if method == "auto" else method
         if self.method == "direct" and self._direct is None:
             self._direct = Substructuring(self._indptr, self._indices, numbering, symmetric=symmetric)
@@ -156,8 +164,8 @@ class LinearSolver:
             self._direct = None
         except TooMuchFill as error:
             why = str(error)
-        method = "mumps" if n_global <= LU_ROWS else "hypre"
-        log.debug("linear systems of %d rows: %s energy by energy (elimination: %s)", n_global, method, why)
+        method = "multigrid" if self.symmetric or n_global > LU_ROWS else "mumps"
+        log.debug("linear systems of %d rows: %s (elimination: %s)", n_global, method, why)
         return method
 
     def set_matrix(self, values: Floats, *, reuse: bool = False) -> None:
@@ -168,7 +176,7 @@ class LinearSolver:
         if values.shape[:-1] != (self._indices.size,):
             raise ValueError(f"values must be ({self._indices.size}, n_energies), not {values.shape}")
         self._values = np.ascontiguousarray(values, dtype=np.float64)
-        self._kept = False
+        self._kept, self._multigrid = False, None
         if reuse:
             self._keep()
 
@@ -218,10 +226,10 @@ class LinearSolver:
             x[:, :n_owned] = guess
         self.iterations = 0
         self.residual = np.zeros(wanted[1])
-        if operator is not None:
+        if operator is not None or self.method == "multigrid":
             self._keep()
             for one_b, one_x in zip(b, x, strict=True):
-                self._solve_operator(one_b, one_x, operator)
+                self._solve_operator(one_b, one_x, operator or self._assembled)
         else:
             self._solve_assembled(b, x)
         # The check of a solution has fetched its ghosts.
@@ -254,12 +262,22 @@ class LinearSolver:
         self._comm.Allreduce(MPI.IN_PLACE, sums)
         return sums[0], sums[1]
 
+    def _assembled(self, x: Floats, out: Floats) -> None:
+        """`Operator` of the assembled matrices."""
+        out[:] = self._product(x[None])[0]
+
     def _approximate(self, b: Floats, x: Floats, prefix: str, rtol: float) -> None:
         """x <- A^-1 b with the assembled matrices, of (k, n_owned, n_energies) right-hand sides.
 
         x has, and keeps, ghosts.
         """
         x = x[:, : self.numbering.n_owned]
+        if self.method == "multigrid":
+            if self._multigrid is None:
+                self._multigrid = Multigrid(self._indptr, self._indices, self._values, self.numbering)
+            for one_b, one_x in zip(b, x, strict=True):
+                one_x[:] = self._multigrid.cycle(one_b)
+            return
         if self._direct is not None:
             if prefix not in self._blocks:
                 own = weakref.proxy(self)
@@ -294,12 +312,10 @@ class LinearSolver:
     def _product(self, x: Floats) -> Floats:
         """The assembled matrices times x, (k, n_owned, n_energies)."""
         out = np.empty_like(x)
-        nothing = np.zeros(x.shape[1:])
         for one_x, one_out in zip(x, out, strict=True):
-            full = np.zeros((self.numbering.n_local, x.shape[2]))
-            full[: len(one_x)] = one_x
-            self._sums(full, nothing, one_out)
-        return np.negative(out, out=out)
+            full = self.numbering.with_ghosts(one_x)
+            multiply(self._indptr, self._indices, self._values, full, one_out)
+        return out
 
     def _solve_operator(self, b: Floats, x: Floats, operator: Operator) -> None:
         """x, with ghosts, of one right-hand side, without."""
@@ -329,12 +345,19 @@ class LinearSolver:
             x[:, worse] = 0.0
             residual2, size2 = residual()
         iterations, reason = 0, 0
-        if not _ratio(residual2, size2).max(initial=0.0) <= 0.1 * self.tolerance:
+        krylov = "gmres" if self.method in ("direct", "multigrid") else "fgmres"
+        if self.symmetric and operator == self._assembled:
+            krylov = "cg"
+        # A first solution tells |A| |x|, which residuals are measured by.
+        for rtol in (FIRST_RTOL, 0.0):
+            if reason < 0 or _ratio(residual2, size2).max(initial=0.0) <= 0.1 * self.tolerance:
+                break
             scale = np.sqrt(np.where(size2 > 0.0, size2, 1.0))
-            correction, iterations, reason = correct(
+            correction, steps, reason = correct(
                 left, scale, operator, precondition, comm=self._comm, tolerance=0.1 * self.tolerance,
-                constant=self._direct is not None, prefix=self._prefix,
+                rtol=rtol, krylov=krylov, prefix=self._prefix,
             )  # fmt: skip
+            iterations += steps
             owned += correction
             residual2, size2 = residual()
         self.iterations = max(self.iterations, iterations)

@@ -270,9 +270,10 @@ class UsadelSweep(Table):
 class UsadelSolver(Table):
     """Solver of the equations."""
 
-    method: Literal["auto", "direct", "mumps", "hypre", "gamg"] = "auto"
-    """Of the linear systems: ``direct`` eliminates all energies in one pass, the others are PETSc's, energy
-    by energy; ``auto`` chooses by size."""
+    method: Literal["auto", "direct", "multigrid", "mumps", "hypre", "gamg"] = "auto"
+    """Of the linear systems: ``direct`` eliminates all energies in one pass, ``multigrid`` is a Krylov method
+    with one multigrid hierarchy for all of them, the others are PETSc's, energy by energy; ``auto`` chooses
+    by size."""
     tolerance: Annotated[Number, Field(gt=0, lt=1)] = 1e-10
     """To which gap and depairing converge, in Δ0."""
     maximum_iterations: Count | None = None

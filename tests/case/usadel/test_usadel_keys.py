@@ -52,10 +52,12 @@ def test_junction_names():
 
 def test_solver_method():
     """Methods agree, and differ as round-off does."""
-    direct, other = (number(case({"solver": {"method": m}}), "g_nl") for m in ("direct", "gamg"))
-    np.testing.assert_allclose(other, direct, rtol=1e-9)
+    methods = ("direct", "multigrid", "gamg")
+    direct, *others = (number(case({"solver": {"method": m}}), "g_nl") for m in methods)
+    np.testing.assert_allclose(others, [direct, direct], rtol=1e-9)
     assert "gamg" in fvqp.check(case({"solver": {"method": "gamg"}}))
     assert "gamg" not in fvqp.check(case({"solver": {"method": "direct"}}))
+    assert "batched multigrid" in fvqp.check(case({"solver": {"method": "multigrid"}}))
 
 
 def test_check_shows_sizes_and_warns_of_senseless_ones(caplog):
