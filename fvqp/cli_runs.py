@@ -36,7 +36,7 @@ def add_commands(
         help="a key and its values, the finest last: --vary mesh.shape.nx=100,200,400 --vary "
         '"injections.0.power=1 fW/um^3,2 fW/um^3"; may be repeated',
     )
-    _add_runs(study, path)
+    _add_runs(study, path, "study")
     study.add_argument(
         "--for",
         action="append",
@@ -60,7 +60,7 @@ def add_commands(
     refine.add_argument(
         "--to", required=True, metavar="ERROR", help='allowed error, such as 1%%, or "0.2 nS"'
     )
-    _add_runs(refine, path)
+    _add_runs(refine, path, "refined")
     refine.add_argument(
         "--levels", type=int, default=3, metavar="N", help="refinements that are tried at most; default: 3"
     )
@@ -96,9 +96,12 @@ def add_commands(
     status.add_argument("folders", nargs="+", type=path, metavar="DIR", help="results folder")
 
 
-def _add_runs(command: argparse.ArgumentParser, path: Callable[[str], str]) -> None:
-    """Add the options of commands that run several variants of a case."""
-    command.add_argument("--out", required=True, type=path, metavar="DIR", help="folder of all runs")
+def _add_runs(command: argparse.ArgumentParser, path: Callable[[str], str], ending: str) -> None:
+    """Add the options of commands that run several variants of a case; ``ending`` of their folder."""
+    command.set_defaults(ending=ending)
+    command.add_argument(
+        "--out", type=path, metavar="DIR", help=f"folder of all runs; default: CASE_{ending} beside the case"
+    )
     command.add_argument(
         "--jobs",
         type=int,
@@ -108,6 +111,10 @@ def _add_runs(command: argparse.ArgumentParser, path: Callable[[str], str]) -> N
     )
 
 
+def _folder(arguments: argparse.Namespace) -> str:
+    return arguments.out or f"{Path(arguments.case).with_suffix('')}_{arguments.ending}"
+
+
 def _study(arguments: argparse.Namespace, petsc: list[str]) -> None:
     import fvqp
     from fvqp.variation.combinations import left_out
@@ -115,7 +122,7 @@ def _study(arguments: argparse.Namespace, petsc: list[str]) -> None:
 
     keys = [VariedKey.of(text) for text in arguments.vary]
     result = fvqp.vary(
-        arguments.case, keys, arguments.out, overrides=arguments.overrides, jobs=arguments.jobs
+        arguments.case, keys, _folder(arguments), overrides=arguments.overrides, jobs=arguments.jobs
     )
     table = str(result.convergence(*arguments.names))
     say("\n\n".join(text for text in (table, left_out(result)) if text))
@@ -128,7 +135,7 @@ def _refine(arguments: argparse.Namespace, petsc: list[str]) -> int:
         arguments.case,
         arguments.observable,
         arguments.to,
-        arguments.out,
+        _folder(arguments),
         overrides=arguments.overrides,
         levels=arguments.levels,
         jobs=arguments.jobs,

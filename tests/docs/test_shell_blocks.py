@@ -88,7 +88,7 @@ def program(words: list[str]) -> str:
 
 def with_runs() -> list[Path]:
     """Pages with commands that compute."""
-    computing = {"run", "fit", "plot", "doctor"}
+    computing = {"run", "fit", "plot", "doctor", "refine", "study"}
     return [
         page
         for page in [*PAGES, *READMES]

@@ -11,7 +11,7 @@ from run_cases import as_file, line
 import fvqp
 from fvqp import cli
 from fvqp.case import models
-from fvqp.errors import ConvergenceError
+from fvqp.errors import CaseError, ConvergenceError
 from fvqp.variation.keys import VariedCase, VariedKey
 from fvqp.variation.runs import _failure
 
@@ -153,6 +153,21 @@ def test_mistakes_are_said_before_anything_runs(tmp_path, said, started):
     (tmp_path / "out" / "mine.txt").write_text("")
     code, text = told("--vary", "mesh.shape.nx=20,40")
     assert code == 2 and "out: is not empty and holds no runs; choose another folder" in text
+
+
+def test_folders_lie_beside_the_case(tmp_path, monkeypatch, capsys):
+    seen = []
+
+    def stopped(*given, **rest):
+        seen.append(str(given[-1]))
+        raise CaseError("stopped")
+
+    monkeypatch.setattr(fvqp, "vary", stopped, raising=False)
+    monkeypatch.setattr(fvqp, "refine", stopped, raising=False)
+    assert cli.main(["study", "cases/my.wire.toml", "--vary", "a=1"]) == 2
+    assert cli.main(["refine", "wire.toml", "--for", "g_nl", "--to", "1%"]) == 2
+    assert cli.main(["refine", "wire.toml", "--for", "g_nl", "--to", "1%", "--out", "there"]) == 2
+    assert seen == ["cases/my.wire_study", "wire_refined", "there"]
 
 
 def test_other_cases_are_not_taken_over(tmp_path, monkeypatch):
