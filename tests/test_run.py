@@ -119,6 +119,7 @@ def test_the_folder_of_the_house(finished: Path) -> None:
         "checkpoint.h5",
         "case.toml",
         "run.log",
+        "status.json",
         "figures",
     }
     assert {file.name for file in (finished / "figures").iterdir()} == {"g_ss.png", "gap.png"}
