@@ -229,6 +229,24 @@ def test_a_browser_shows_a_ball_and_its_spectra(sphere, browser):  # noqa: F811
 
 
 @pytest.mark.slow
+def test_values_of_junctions_are_bars(tmp_path, browser):  # noqa: F811
+    data = SweepDataset({"V_inj": [1e-3]}, {"junction": (("junction",), ["A", "B"])})
+    data.define("gap", ("junction",), "eV", "gap under each junction")
+    data.record((0,), gap=[1e-4, 2e-4])
+    data.write(tmp_path / "results.nc")
+    open_page(browser, view(tmp_path))
+    (bars,) = browser.execute_script(
+        "return document.getElementById('curve-plot').data"
+        ".map(trace => [trace.type, Array.from(trace.x), Array.from(trace.y)])"
+    )
+    assert bars[:2] == ["bar", ["A", "B"]]
+    np.testing.assert_allclose(bars[2], [1e-4, 2e-4], rtol=1e-6)
+    drawn = "return document.querySelectorAll('#curve-plot .bars path').length"
+    assert browser.execute_script(drawn) == 2
+    assert complaints(browser) == []
+
+
+@pytest.mark.slow
 def test_results_without_cells_have_curves_only(sweep, tmp_path, browser):  # noqa: F811
     sweep.write(tmp_path / "results.nc")
     open_page(browser, view(tmp_path))

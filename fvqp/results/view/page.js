@@ -387,7 +387,7 @@ function decades(values) {
 function panel(id, list, {xTitle, yTitle, xUnit = "", yUnit = "", xLog = false, yLog = false, marker = null, x}) {
   const traces = list.map((curve, i) => ({type: "scatter", mode: curve.x.length < 60 ? "lines+markers" : "lines", x: curve.x, y: curve.y,
     name: escaped(curve.label || ""), line: {color: curve.colour || COLOURS[i % COLOURS.length], width: 1.8, dash: curve.dash}, marker: {size: 4}, connectgaps: false}));
-  const shapes = marker === null || (xLog && !(marker > 0)) ? [] : [{type: "line", x0: marker, x1: marker, yref: "paper", y0: 0, y1: 1, line: {color: "#d62728", width: 1, dash: "dot"}}];
+  const shapes = typeof marker !== "number" || (xLog && !(marker > 0)) ? [] : [{type: "line", x0: marker, x1: marker, yref: "paper", y0: 0, y1: 1, line: {color: "#d62728", width: 1, dash: "dot"}}];
   const axis = (text, unit, log, values) => ({title: {text, font: {size: 12}}, type: log ? "log" : "linear", gridcolor: "#eceff2", zerolinecolor: "#c5ccd3", linecolor: "#8d98a3",
     automargin: true, ...ticks(unit), ...(log ? {dtick: decades(values)} : {})});
   const bars = typeof list[0]?.x[0] === "string";
@@ -403,7 +403,7 @@ function panel(id, list, {xTitle, yTitle, xUnit = "", yUnit = "", xLog = false, 
     if (good.length) y.range = [Math.log10(low) - 0.2, Math.log10(high) + 0.2];
   }
   Plotly.react(id, traces, {font: FONT, margin: {l: 62, r: 12, t: 26, b: 44}, shapes, paper_bgcolor: "#fff", plot_bgcolor: "#fff",
-    showlegend: list.some(c => c.label), legend: {font: {size: 11}, bgcolor: "rgba(255,255,255,0.7)"}, xaxis: axis(xTitle, xUnit, xLog, list.flatMap(c => c.x)), yaxis: y}, OPTIONS);
+    showlegend: list.some(c => c.label), legend: {font: {size: 11}, bgcolor: "rgba(255,255,255,0.7)"}, xaxis: bars ? {title: {text: xTitle}, type: "category", automargin: true} : axis(xTitle, xUnit, xLog, list.flatMap(c => c.x)), yaxis: y}, OPTIONS);
 }
 const over = variable => variable.axes.filter(a => a.values.length > 1 && a.numeric);
 function curveAxes() {
@@ -567,6 +567,7 @@ function begin() {
   el("spectra").hidden = !spectra.length;
   el("curves").hidden = !curves.length;
   el("panels").classList.toggle("plain", !fields.length);
+  el("panels").classList.toggle("single", !fields.length && !spectra.length);
   if (fields.length) {
     findGapless();
     const varies = v => { const {low, high} = range(v, v.values); return high - low > 1e-9 * Math.abs(high); };
@@ -598,7 +599,7 @@ function begin() {
   }
   if (curves.length) {
     const wanted = [...data.prefer, "x_qp", "g_nl", "g_ss", "n_qp"].map(name => curves.findIndex(v => v.name === name)).find(i => i >= 0);
-    options(el("curve"), curves, named, wanted ?? 0);
+    options(el("curve"), curves, named, wanted ?? Math.max(curves.findIndex(v => over(v).length), 0));
     chooseCurve();
     el("curve").onchange = () => { chooseCurve(); drawCurve(); };
     el("over").onchange = () => { const {variable, list} = curveAxes(); chooseScales(variable, list[el("over").selectedIndex]); drawCurve(); };
