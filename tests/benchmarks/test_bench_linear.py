@@ -23,6 +23,7 @@ from fvqp.solvers.numbering import Numbering
 pytestmark = pytest.mark.benchmark
 FILM, FILM_ENERGIES = (1330, 15), 200
 LINE, LINE_ENERGIES = (400,), 600
+SOLID, SOLID_ENERGIES = (36, 36, 36), 16
 
 
 def solution(shape: tuple[int, ...], n_energies: int) -> Callable[[], object]:
@@ -71,6 +72,30 @@ def test_checks_cost_less_than_the_solution(report):
     bare = batched(FILM, FILM_ENERGIES)
     report("linear solver, check over solution", f"{whole / bare - 1.0:.2f}")
     assert whole < 2.0 * bare
+
+
+def test_solid_against_petsc(report):
+    """One hierarchy for all energies against hypre's or PETSc's own, energy by energy, to the same residual."""
+    indptr, indices, values = grid_matrices(SOLID, SOLID_ENERGIES, 0.0)
+    n = len(indptr) - 1
+    rhs = np.random.default_rng(0).normal(size=(n, SOLID_ENERGIES))
+    solutions = []
+    for method in ("multigrid", "hypre", "gamg"):
+        solver = LinearSolver(
+            indptr, indices, Numbering(MPI.COMM_SELF, n, np.arange(n)),
+            symmetric=True, method=method, tolerance=1e-13,
+        )  # fmt: skip
+
+        def solve(solver: LinearSolver = solver) -> object:
+            solver.set_matrix(values)
+            return solver.solve(rhs)
+
+        solutions.append(solve)
+    ours, hypre, gamg = least(solutions, 3)
+    row = 1e6 / rhs.size
+    found = f"{ours * row:.1f} us a row and energy; hypre {hypre * row:.1f}, GAMG {gamg * row:.1f} us"
+    report("linear solver, solid", found)
+    assert min(hypre, gamg) > ours
 
 
 @pytest.mark.parametrize("kind", ["cells", "energies"])
