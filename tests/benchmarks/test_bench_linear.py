@@ -75,7 +75,7 @@ def test_checks_cost_less_than_the_solution(report):
 
 
 def test_solid_against_petsc(report):
-    """One hierarchy for all energies against hypre's or PETSc's own, energy by energy, to the same residual."""
+    """One hierarchy for all energies against BoomerAMG and GAMG, energy by energy, to the same residual."""
     indptr, indices, values = grid_matrices(SOLID, SOLID_ENERGIES, 0.0)
     n = len(indptr) - 1
     rhs = np.random.default_rng(0).normal(size=(n, SOLID_ENERGIES))
