@@ -147,7 +147,7 @@ def _descend(e0, e1, indptr, indices, values, b, x, aggregate, coarse):
 
 @njit(cache=True, nogil=True, fastmath={"contract"})
 def _subtract_ghosts(e0, e1, indptr, indices, values, x, aggregate, coarse):
-    """What the values of ghosts, which a sweep takes for 0, add to the residual summed over aggregates."""
+    """Residual of the values of ghosts, which a sweep takes for 0, added to the sums over aggregates."""
     lo, hi = np.uint64(e0), np.uint64(e1)
     n = indptr.size - 1
     for i in range(n):

@@ -22,7 +22,7 @@ from fvqp.results.dataset import QUANTITIES, opened
 from fvqp.results.fields import SUPERCONDUCTING, Steps, steps_of
 from fvqp.results.figures import missing
 from fvqp.results.figures.common import SYMBOLS, evenly
-from fvqp.results.view.shapes import MICROMETRE, Shape, read_step, shape_of
+from fvqp.results.view.shapes import MICROMETRE, DrawnDevice, read_step, shape_of
 from fvqp.typing import Floats
 
 FIELD_VALUES, SPECTRUM_VALUES, CURVE_VALUES = 2_000_000, 1_000_000, 300_000
@@ -389,7 +389,7 @@ def _note(found: Contents, values: xr.DataArray, chosen: Mapping[str, NDArray[np
         found.notes.append(f"{what}: {parts} are in this page; results.nc holds all")
 
 
-def _shape(shape: Shape, dataset: xr.Dataset) -> Json:
+def _shape(shape: DrawnDevice, dataset: xr.Dataset) -> Json:
     """Return a shape for JSON, with names at places."""
     marks = []
     if "x_junction" in dataset.coords:

@@ -25,7 +25,7 @@ MICROMETRE = 1e-6
 
 
 @dataclass
-class Shape:
+class DrawnDevice:
     """Surface and cells of a device; lengths in micrometres.
 
     Attributes
@@ -48,7 +48,7 @@ class Shape:
     note: str = ""
 
 
-def shape_of(dataset: xr.Dataset, first_step: Path | None) -> Shape | None:
+def shape_of(dataset: xr.Dataset, first_step: Path | None) -> DrawnDevice | None:
     """Return the shape of a device, of the dataset or of a step of the fields; None if neither holds one.
 
     Raises :class:`FvqpError` if the step cannot be read.
@@ -62,7 +62,7 @@ def shape_of(dataset: xr.Dataset, first_step: Path | None) -> Shape | None:
     return None
 
 
-def _shells(dataset: xr.Dataset) -> Shape:
+def _shells(dataset: xr.Dataset) -> DrawnDevice:
     middle = dataset["radius_cell"].values / MICROMETRE
     edges = np.empty(len(middle) + 1)
     edges[1:-1] = 0.5 * (middle[1:] + middle[:-1])
@@ -77,10 +77,10 @@ def _shells(dataset: xr.Dataset) -> Shape:
     half = np.stack([0.5 * np.diff(edges), nothing, nothing], axis=1)
     region = np.full(len(middle), -1)
     points, triangles, cell = _surface(grid, shell)
-    return _limited(Shape("shells", points, triangles, cell, centre, half, region, []))
+    return _limited(DrawnDevice("shells", points, triangles, cell, centre, half, region, []))
 
 
-def _flat(dataset: xr.Dataset) -> Shape:
+def _flat(dataset: xr.Dataset) -> DrawnDevice:
     corners = np.stack([dataset[f"{name}_corners"].values for name in "xyz"], axis=-1) / MICROMETRE
     region, names = _regions(dataset)
     if corners.shape[1] == 2 or corners.shape[1] > 4:
@@ -99,11 +99,11 @@ def _flat(dataset: xr.Dataset) -> Shape:
         kind = "plane" if np.ptp(points[:, 2]) == 0.0 else "solid"
     low, high = corners.min(axis=1), corners.max(axis=1)
     return _limited(
-        Shape(kind, points, triangles, cell, 0.5 * (low + high), 0.5 * (high - low), region, names)
+        DrawnDevice(kind, points, triangles, cell, 0.5 * (low + high), 0.5 * (high - low), region, names)
     )
 
 
-def _of_step(file: Path, dataset: xr.Dataset) -> Shape:
+def _of_step(file: Path, dataset: xr.Dataset) -> DrawnDevice:
     grid = read_step(file)
     cell = np.asarray(grid.cell_data["cell"])
     n = int(cell.max()) + 1
@@ -131,7 +131,7 @@ def _of_step(file: Path, dataset: xr.Dataset) -> Shape:
         of_cell = np.concatenate([part[2] for part in parts])
         kind = "plane" if dimension == 2 and float(np.ptp(points[:, 2])) == 0.0 else "solid"
     centre, half = 0.5 * (low + high), 0.5 * (high - low)
-    return _limited(Shape(kind, points, triangles, of_cell, centre, half, region, names))
+    return _limited(DrawnDevice(kind, points, triangles, of_cell, centre, half, region, names))
 
 
 def _lines(grid: Any, cell: Ints) -> tuple[Floats, Ints, Ints]:
@@ -222,7 +222,7 @@ def _regions(dataset: xr.Dataset) -> tuple[Ints, list[str]]:
     return region, [str(name) for name in dataset["region"].values]
 
 
-def _limited(shape: Shape) -> Shape:
+def _limited(shape: DrawnDevice) -> DrawnDevice:
     """Return the shape with up to `MAX_TRIANGLES`, evenly chosen."""
     count = len(shape.triangles)
     if count > MAX_TRIANGLES:
