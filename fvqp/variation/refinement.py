@@ -66,11 +66,12 @@ class KnobErrors:
 
 @dataclass(frozen=True)
 class Refinement:
-    """RunOutcome of a refinement.
+    """Errors of a case, and what meets the target.
 
     Attributes:
         observable: what it is about, with units.
         target: error that is allowed, in the unit of the quantity.
+        size: the quantity; of a curve its largest size.
         knobs: errors of each.
         unvaried: knob → reason why it is not varied.
         settings: key → value of the cheapest setting; empty for that of the case.
