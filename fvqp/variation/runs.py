@@ -36,7 +36,7 @@ PATIENCE = 20.0
 
 @dataclass(frozen=True)
 class RunOutcome:
-    """RunOutcome of a run.
+    """Results and failure of a run.
 
     Attributes:
         folder: results folder.
