@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
+from mpi4py import MPI
 
 from fvqp.models.leads import heat_balance
 from fvqp.models.usadel import Solution, UsadelProblem
@@ -16,6 +17,9 @@ from fvqp.results.observable import define
 from fvqp.results.symmetry import is_mirrored, symmetry_parts
 from fvqp.study.observable import UsadelRun, UsadelSample, averages_under
 from fvqp.study.sweep import AXES, Sweep
+
+#: A coordinate this much smaller than those of the device is 0.
+ROUNDED = 1e-12
 
 
 def sweep_dataset(
@@ -45,6 +49,9 @@ def sweep_dataset(
     if device.junctions:
         known["junction"] = (("junction",), [j.name for j in device.junctions])
         centres = averages_under(problem, device.mesh.centroid)
+        extent = device.mesh.comm.allreduce(float(np.abs(device.mesh.centroid).max(initial=0.0)), MPI.MAX)
+        # sums on several ranks round otherwise
+        centres = np.where(np.abs(centres) < ROUNDED * extent, 0.0, centres)
         known |= {f"{name}_junction": (("junction",), centres[:, k]) for k, name in enumerate("xyz")}
     if run.driving:
         known["reservoir"] = (("reservoir",), [r.name for r in device.reservoirs])
