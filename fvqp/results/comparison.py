@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,14 +9,11 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from fvqp.errors import FvqpError, shown
+from fvqp.errors import FvqpError
+from fvqp.results.csv_columns import read_columns
 from fvqp.results.dataset import Outcome
 from fvqp.results.result import open_result
-from fvqp.typing import Floats
-from fvqp.units import to_float
 
-HEADER = re.compile(r"^\s*([\w.]+)\s*(?:[\[(]\s*([^\])]*?)\s*[\])])?\s*$")
-"""Name and unit of a column."""
 SAME = 1e-10
 """Relative difference of places that are the same."""
 ABOUT_RUNS = ("completed", "outcome", "next_step", "gap_rate", "failure", "seconds", "folder")
@@ -163,7 +158,9 @@ def compared_with_data(
     """
     path = Path(path)
     result = _computed(result).squeeze(drop=True)
-    columns = read_columns(path, result)
+    columns = read_columns(
+        path, {str(name): str(one.attrs.get("units", "1")) for name, one in result.variables.items()}
+    )
     axes = [name for name in columns if name in result.dims]
     wanted = names or [name for name in columns if name in result.data_vars]
     if not wanted:
@@ -191,53 +188,6 @@ def compared_with_data(
     if not differences:
         raise FvqpError(f"{path}: " + "; ".join(f"{name}: {why}" for name, why in left_out.items()))
     return Comparison((label, path.name), differences, left_out)
-
-
-def read_columns(path: Path, result: xr.Dataset) -> dict[str, Floats]:
-    """Return the columns of a CSV file that a result knows by name, in its units.
-
-    Raises:
-        FvqpError: with file, line and reason.
-    """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise FvqpError(f"{path}: no such file") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise FvqpError(f"{path}: cannot be read as text: {error}") from None
-    lines = [(n, line) for n, line in enumerate(text.splitlines(), 1) if line.strip()]
-    lines = [(n, line) for n, line in lines if not line.lstrip().startswith("#")]
-    if len(lines) < 2:
-        raise FvqpError(f"{path}: expected a line of column names and lines of numbers")
-    header, *rows = csv.reader([line for _, line in lines], skipinitialspace=True)
-    columns: dict[str, Floats] = {}
-    for at, title in enumerate(header):
-        match = HEADER.match(title)
-        name = match[1] if match else ""
-        if match is None or name not in result.variables:
-            continue
-        if name in columns:
-            raise FvqpError(f"{path}: two columns are named {name}")
-        unit = str(result[name].attrs.get("units", "1"))
-        factor = 1.0
-        if match[2] and match[2] != unit:
-            factor = to_float(f"1 {match[2]}", _pint(unit), what=name)
-        values = np.empty(len(rows))
-        for number, row in enumerate(rows):
-            try:
-                values[number] = float(row[at]) * factor
-            except (ValueError, IndexError):
-                given = shown(", ".join(row))
-                raise FvqpError(
-                    f"{path}: line {lines[number + 1][0]}: expected numbers, got {given}"
-                ) from None
-        columns[name] = values
-    return columns
-
-
-def _pint(unit: str) -> str:
-    """A unit of the results, such as "m-3 s-1", as pint reads it."""
-    return "*".join(re.sub(r"^(\D+?)(-?\d+)$", r"\1**\2", part) for part in unit.split(" "))
 
 
 def _computed(dataset: xr.Dataset) -> xr.Dataset:

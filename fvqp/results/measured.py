@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import csv
-import re
 from pathlib import Path
 
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from fvqp.errors import FvqpError, cut, shown
+from fvqp.errors import FvqpError
+from fvqp.results.csv_columns import read_columns
 from fvqp.results.dataset import QUANTITIES
 from fvqp.results.files import write_text
 from fvqp.results.symmetry import SAME, parts_of_variance, symmetric_union, symmetry_parts
 from fvqp.typing import Bools, Floats
-from fvqp.units import to_float
 
 NEEDED = ("V_inj", "g_nl")
 OPTIONAL = ("supercurrent", "V_det")
 UNCERTAINTY = "g_nl_error"
 """Column of standard deviations of ``g_nl``, where they are known."""
-_HEADER = re.compile(r"^\s*(\w+)\s*(?:[\[(]\s*([^\])]*?)\s*[\])])?\s*$")
 _UNITS = {"V_inj": "V", "V_det": "V", "supercurrent": "A", "g_nl": "S", UNCERTAINTY: "S"}
 
 
@@ -37,7 +34,7 @@ def read_measured(path: str | Path) -> xr.DataArray:
     Raises :class:`FvqpError` with file, line and reason.
     """
     path = Path(path)
-    columns = _read_columns(path)
+    columns = read_columns(path, _UNITS, NEEDED)
     keys = [name for name in OPTIONAL if name in columns]
     axes, labels = [], np.zeros(len(columns["V_inj"]), dtype=np.intp)
     for name in keys:
@@ -78,7 +75,7 @@ def read_points(path: str | Path) -> dict[str, Floats]:
     Raises :class:`FvqpError` with file, line and reason.
     """
     path = Path(path)
-    columns = _read_columns(path)
+    columns = read_columns(path, _UNITS, NEEDED)
     errors = columns.get(UNCERTAINTY)
     if errors is not None and not np.all(errors > 0.0):
         raise FvqpError(f"{path}: {UNCERTAINTY}: a standard deviation must be positive")
@@ -136,67 +133,6 @@ def write_parts(parts: xr.Dataset, path: str | Path) -> None:
     names = [f"{name} ({parts[name].attrs['units']})" for name in frame.columns]
     lines = [",".join(names), *(",".join(repr(float(v)) for v in row) for row in frame.to_numpy())]
     write_text(Path(path), "\n".join(lines) + "\n")
-
-
-def _read_columns(path: Path) -> dict[str, Floats]:
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise FvqpError(f"{path}: no such file") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise FvqpError(f"{path}: cannot be read as text: {error}") from None
-    lines = [(number, line) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
-    lines = [(number, line) for number, line in lines if not line.lstrip().startswith("#")]
-    if len(lines) < 2:
-        raise FvqpError(f"{path}: expected a line of column names and lines of numbers")
-    reader = csv.reader([line for _, line in lines], skipinitialspace=True)
-    try:
-        rows = list(reader)
-    except csv.Error as error:
-        raise FvqpError(f"{path}: line {lines[max(reader.line_num, 1) - 1][0]}: {error}") from None
-    if len(rows) != len(lines):
-        raise FvqpError(f"{path}: an entry in quotes has no end on its line")
-    used, factors = _header(path, rows[0])
-    table = np.empty((len(rows) - 1, len(used)))
-    for at, ((number, _), row) in enumerate(zip(lines[1:], rows[1:], strict=True)):
-        if len(row) != len(rows[0]):
-            raise FvqpError(f"{path}: line {number}: {len(row)} entries, the header has {len(rows[0])}")
-        try:
-            table[at] = [float(row[column]) for column in used.values()]
-        except ValueError:
-            raise FvqpError(f"{path}: line {number}: expected numbers, got {shown(', '.join(row))}") from None
-    if not np.isfinite(table).all():
-        bad = int(np.flatnonzero(~np.isfinite(table).all(axis=1))[0])
-        raise FvqpError(f"{path}: line {lines[bad + 1][0]}: a value is not finite")
-    return {name: table[:, at] * factors[name] for at, name in enumerate(used)}
-
-
-def _header(path: Path, header: list[str]) -> tuple[dict[str, int], dict[str, float]]:
-    used: dict[str, int] = {}
-    factors: dict[str, float] = {}
-    for column, text in enumerate(header):
-        match = _HEADER.match(text)
-        name = match[1] if match else ""
-        if not match or name not in _UNITS:
-            continue
-        if name in used:
-            raise FvqpError(f"{path}: two columns are named {name}")
-        used[name] = column
-        try:
-            factors[name] = to_float(f"1 {match[2] or _UNITS[name]}", _UNITS[name], what=name)
-        except FvqpError as error:
-            raise FvqpError(f"{path}: column {cut(text.strip())}: {error}") from None
-    missing = [name for name in NEEDED if name not in used]
-    for mark, name in (";", "semicolons"), ("\t", "tabs"):
-        if missing and len(header) == 1 and mark in header[0]:
-            raise FvqpError(
-                f"{path}: its columns are separated by {name}; separate them by commas, and write numbers "
-                "with a decimal point"
-            )
-    if missing:
-        found = ", ".join(cut(entry.strip()) for entry in header[:20])
-        raise FvqpError(f"{path}: no column {missing[0]} (columns: {found})")
-    return used, factors
 
 
 def _distinct(values: Floats) -> tuple[Floats, NDArray[np.intp]]:

@@ -263,16 +263,15 @@ class Multigrid:
         if depth == len(self._levels):
             return self._coarsest.solve(b)
         indptr, indices, values, numbering, aggregate, n_coarse = self._levels[depth]
-        matrix, several = (indptr, indices, values), numbering.comm.size > 1
+        matrix = indptr, indices, values
         x = np.zeros((numbering.n_local, b.shape[1]))
         coarse = np.zeros((n_coarse, b.shape[1]))
         _shared(_descend, *matrix, b, x, aggregate, coarse)
-        if several:
+        if numbering.comm.size > 1:
             numbering.fill_ghosts(x)
             _shared(_subtract_ghosts, *matrix, x, aggregate, coarse)
         _shared(_add_correction, aggregate, self._corrected(coarse, depth + 1), x)
-        if several:
-            numbering.fill_ghosts(x)
+        numbering.fill_ghosts(x)
         _shared(_ascend, *matrix, b, x)
         return x
 

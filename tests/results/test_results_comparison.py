@@ -111,6 +111,8 @@ def test_messages(tmp_path, capsys):
         ("", "expected a line of column names"),
         ("a,b\n1,2\n", "no column is called as a quantity of a; it holds: "),
         ("V_inj,g_nl\n1,x\n", "line 2: expected numbers"),
+        ("V_inj,g_nl\n1,nan\n", "line 2: a value is not finite"),
+        ("V_inj;g_nl\n1;2\n", "its columns are separated by semicolons"),
         ("V_inj (K),g_nl\n1,2\n", "expected a V_inj"),
         ("V_inj,V_inj\n1,2\n", "two columns are named V_inj"),
         ("V_inj,gap\n1,2\n", "gap: the data have no column cell"),
