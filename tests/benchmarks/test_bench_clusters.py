@@ -46,16 +46,17 @@ print(json.dumps({
 @pytest.mark.parametrize(
     ("a", "v", "spins"), [(1e3, 1e-3, 1e3), (1e4, 1e-3, 2e3), (10.0, 0.1, 4e3)], ids=["1e3", "2.4e3", "5.5e3"]
 )
-def test_stationary_state_at_critical_number_1e4(record_property, a: float, v: float, spins: float):
+def test_stationary_state_at_critical_number_1e4(report, a: float, v: float, spins: float):
     """Up to N0 = 5.5e3 with a polarization of 0.57, where the model itself ends."""
     command = [sys.executable, "-c", STATIONARY, str(a), str(v)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     found = json.loads(done.stdout)
-    for name in ("seconds", "processor_seconds", "states", "peak_gib"):
-        record_property(name, found[name])
+    report(
+        f"stationary state of a cluster, {found['states'] / 1e6:.2f} million states",
+        f"{found['processor_seconds']:.1f} s, {found['peak_gib']:.1f} GiB",
+    )
     assert found["spin"] > 0.5 * spins
     assert found["lost"] < 1e-10
-    assert found["processor_seconds"] < 120.0
     assert found["peak_gib"] < 4.0
 
 

@@ -29,6 +29,7 @@ def run(what: str, ranks: int, turns: int) -> dict:
     script = Path(__file__).with_name(f"{what}.py")
     # FiPy's serial solvers, which other benchmarks choose, do not start on several ranks.
     inherited = {k: v for k, v in os.environ.items() if k != "FIPY_SOLVERS"}
+    inherited["PYTHONPATH"] = os.pathsep.join(sys.path)
     done = subprocess.run(
         ["mpiexec", "-n", str(ranks), sys.executable, str(script), str(turns)],
         env=inherited | MPI_SETTINGS,
