@@ -15,6 +15,8 @@ registry: pint.UnitRegistry[Any] = pint.UnitRegistry()
 
 Number = TypeVar("Number", float, float | None)
 
+MAX_TEXT = 200
+"""Longest text of a quantity, in characters."""
 _PREFIXES = ("a", "f", "p", "n", "u", "m", "", "k", "M", "G", "T")
 _NUMBER_AND_UNIT = re.compile(r"\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*\*?\s*(\S.*?)?\s*")
 
@@ -103,7 +105,8 @@ def _parsed(value: Any, expected: str, got: str) -> Any:
         raise CaseError(f"{expected}, got {got}")
     if not isinstance(value, str):
         return registry.Quantity(float(value), "")
-    match = _NUMBER_AND_UNIT.fullmatch(value)
+    # pint takes seconds over long texts that are no unit.
+    match = _NUMBER_AND_UNIT.fullmatch(value) if len(value) <= MAX_TEXT else None
     if match is None:
         raise CaseError(f"{expected}, got {got}")
     number, text = float(match[1]), match[2]

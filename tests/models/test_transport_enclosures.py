@@ -161,7 +161,13 @@ def cut_quads(n: int) -> Mesh:
 
 @pytest.mark.parametrize(
     ("n", "depth"),
-    [(6, 0.1), (6, 1.0), (6, 10.0), *(pytest.param(12, d, marks=pytest.mark.slow) for d in (0.1, 1.0, 10.0))],
+    [(6, 1.0)]
+    + [
+        pytest.param(n, d, marks=pytest.mark.slow)
+        for n in (6, 12)
+        for d in (0.1, 1.0, 10.0)
+        if (n, d) != (6, 1.0)
+    ],
 )
 def test_slabs_of_triangles_from_transparent_to_opaque(n: int, depth: float) -> None:
     """Limits of gradients come to rest on triangles whose free paths are many cells, too."""
