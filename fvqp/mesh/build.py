@@ -89,7 +89,7 @@ def build_mesh(
     membership = scatter_rows(comm, whole.membership if whole else None, mine)
     cell_region = scatter_rows(comm, whole.cell_region if whole else None, mine)
     vertices = np.unique(corners[corners >= 0])
-    corners = np.where(corners >= 0, np.searchsorted(vertices, corners), -1)
+    corners = np.where(corners >= 0, np.searchsorted(vertices, corners), -1).astype(np.int32)
     xyz = scatter_rows(comm, whole.points if whole else None, vertices)
 
     half = geometry.half_faces(cell_type, corners)
@@ -104,9 +104,12 @@ def build_mesh(
     trouble = seam(dim, whole.points, whole.cell_type, whole.corners) if whole and dim > 1 else None
     raise_together(comm, None if trouble is None else f"{name}: {trouble}")
 
-    kept = np.any((faces.cells >= 0) & (faces.cells < n_owned), axis=1)
+    mine_too = np.any((faces.cells >= 0) & (faces.cells < n_owned), axis=1)
+    # Arrays that stay whole need no copy.
+    kept: slice | np.ndarray = slice(None) if mine_too.all() else mine_too
     weight = _metric(coordinates, measures)
     facets, facet_name = comm.bcast((whole.facets, whole.facet_name) if whole else None, root=0)
+    del whole
     named = _named_faces(comm, name, facets, facet_name, facet_names, vertices, faces.keys[kept])
     return Mesh(
         dim=dim,
@@ -230,7 +233,7 @@ def _cell_table(
         rows.append(block)
         types.append(np.full(len(block), known.vtk, dtype=np.uint8))
     if not rows:
-        return np.zeros(0, dtype=np.uint8), np.zeros((0, MAX_CORNERS), dtype=np.int64)
+        return np.zeros(0, dtype=np.uint8), np.zeros((0, MAX_CORNERS), dtype=np.int32)
     return np.concatenate(types), np.concatenate(rows)
 
 

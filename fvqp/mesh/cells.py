@@ -37,7 +37,7 @@ class CellType:
     @property
     def face_table(self) -> np.ndarray:
         """Corners of every face, ``(n_faces, 4)``, filled up with −1."""
-        table = np.full((len(self.faces), MAX_FACE_CORNERS), -1, dtype=np.int64)
+        table = np.full((len(self.faces), MAX_FACE_CORNERS), -1, dtype=np.int32)
         for row, face in zip(table, self.faces, strict=True):
             row[: len(face)] = face
         return table
@@ -106,7 +106,7 @@ LINEARISED = {
 def corner_table(
     kind: CellType, connectivity: Any, width: int, n_points: int, what: str, first: int = 0
 ) -> np.ndarray:
-    """Return the corners of elements of one kind, ``(n, width)`` int64, filled up with −1.
+    """Return the corners of elements of one kind, ``(n, width)`` int32, filled up with −1.
 
     Only this filling may be negative: files have point numbers of 0 and more, and meshio marks a point that a
     file refers to and does not have with −1.
@@ -133,6 +133,6 @@ def corner_table(
             f"{what} {first + row} ({kind.name}) uses point {corners[row, column]}, which does not exist "
             f"(there are {n_points} points, numbered from 0)"
         )
-    table = np.full((len(corners), width), -1, dtype=np.int64)
+    table = np.full((len(corners), width), -1, dtype=np.int32)
     table[:, : kind.corners] = corners
     return table

@@ -7,7 +7,7 @@ triangles, so cells leave no gaps and the face area vectors of a closed cell add
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -50,31 +50,43 @@ class HalfFaces:
 
 def half_faces(cell_type: np.ndarray, corners: np.ndarray) -> HalfFaces:
     """All faces of all cells; ``cell_type`` VTK numbers, ``corners (n_cells, 8)`` vertex numbers or −1."""
-    owners, rows = [], []
-    for vtk in np.unique(cell_type):
-        table = BY_VTK[int(vtk)].face_table
-        cells = np.flatnonzero(cell_type == vtk)
-        face = np.where(table >= 0, corners[cells][:, table], -1)
-        rows.append(face.reshape(-1, MAX_FACE_CORNERS))
-        owners.append(np.repeat(cells, len(table)))
-    if not rows:
-        return HalfFaces(np.zeros(0, dtype=np.int64), np.zeros((0, MAX_FACE_CORNERS), dtype=np.int64))
-    return HalfFaces(np.concatenate(owners), np.concatenate(rows))
+    kinds = [(np.flatnonzero(cell_type == vtk), BY_VTK[int(vtk)].face_table) for vtk in np.unique(cell_type)]
+    count = sum(len(cells) * len(table) for cells, table in kinds)
+    half = HalfFaces(np.empty(count, dtype=np.int32), np.empty((count, MAX_FACE_CORNERS), dtype=np.int32))
+    first = 0
+    for cells, table in kinds:
+        here = slice(first, first + len(cells) * len(table))
+        half.cell[here] = np.repeat(cells, len(table))
+        # Corner by corner, since all at once would take the memory of the result again.
+        for (face, corner), vertex in np.ndenumerate(table):
+            half.corners[here][face :: len(table), corner] = corners[cells, vertex] if vertex >= 0 else -1
+        first = here.stop
+    return half
 
 
 def face_keys(corners: np.ndarray) -> np.ndarray:
     """Corners sorted downwards: the same for a face whichever side and corner it is listed from."""
-    return -np.sort(-corners, axis=1)
+    keys = -corners
+    keys.sort(axis=1)
+    return np.negative(keys, out=keys)
 
 
 def number_rows(rows: np.ndarray) -> np.ndarray:
     """A number for each row, equal for equal rows: 0, 1, … in lexicographic order, ``(n,)``."""
-    number = np.zeros(len(rows), dtype=np.int64)
-    if len(rows):
-        order = np.lexsort(rows.T[::-1])
-        ordered = rows[order]
-        number[order[1:]] = np.cumsum(np.any(ordered[1:] != ordered[:-1], axis=1))
+    number = np.zeros(len(rows), dtype=np.int32)
+    order = np.lexsort(rows.T[::-1])
+    number[order] = np.cumsum(starts(rows.T, order)) - 1
     return number
+
+
+def starts(columns: Iterable[np.ndarray], order: np.ndarray) -> np.ndarray:
+    """True where a row differs from the one before it in ``order``, and for the first one, ``(n,)``."""
+    different = np.zeros(len(order), dtype=bool)
+    different[:1] = True
+    for column in columns:
+        ordered = column[order]
+        different[1:] |= ordered[1:] != ordered[:-1]
+    return different
 
 
 def match_faces(half: HalfFaces, global_id: np.ndarray) -> tuple[Faces, np.ndarray]:
@@ -84,13 +96,12 @@ def match_faces(half: HalfFaces, global_id: np.ndarray) -> tuple[Faces, np.ndarr
     cells claim (empty in a manifold mesh).
     """
     keys = face_keys(half.corners)
-    number = number_rows(keys)
-    order = np.lexsort((global_id[half.cell], number))
-    start = np.flatnonzero(np.diff(number[order], prepend=-1))
+    order = np.lexsort((global_id[half.cell], *keys.T[::-1]))
+    start = np.flatnonzero(starts(keys.T, order))
     count = np.diff(start, append=len(order))
     first, second = order[start], order[start + (count > 1)]
     cell, neighbour = half.cell[first], np.where(count > 1, half.cell[second], -1)
-    rank = np.lexsort((number[first], np.where(count > 1, global_id[neighbour], -1), global_id[cell]))
+    rank = np.lexsort((np.where(count > 1, global_id[neighbour], -1), global_id[cell]))
     cells = np.stack([cell, neighbour], axis=1).astype(np.int32)
     return Faces(cells[rank], half.corners[first[rank]], keys[first[rank]]), keys[first[count > 2]]
 

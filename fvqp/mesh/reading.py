@@ -15,7 +15,7 @@ import numpy as np
 from mpi4py import MPI
 
 from fvqp.errors import MeshError
-from fvqp.memory import at_most
+from fvqp.memory import at_most, available
 from fvqp.mesh import geometry, gmsh_file
 from fvqp.mesh.build import build_mesh, metres
 from fvqp.mesh.cells import BY_NAME, LINEARISED, MAX_CORNERS, MAX_FACE_CORNERS, MIRRORED, corner_table
@@ -42,6 +42,9 @@ _STUMBLES = (
 
 #: Bytes that reading may take, and bytes for each byte of the file (text takes most, compressed numbers too).
 FREE_MEMORY, MEMORY_OF_FILE = 1 << 30, 100
+#: Bytes that a mesh takes at least for each byte of its file: 17 were measured for tetrahedra in gmsh's text.
+#: Other formats may hold fields beside, of which a mesh takes none.
+MIN_MEMORY_OF_GMSH, MIN_MEMORY_OF_OTHERS = 10, 2
 #: Coordinates in the unit of a file that are larger are damaged; squares of sizes are numbers still.
 MAX_NUMBER = 1e100
 #: Part of the size of a mesh below which a coordinate of a body of revolution is 0.
@@ -110,6 +113,13 @@ def read_raw(path: str | Path) -> RawMesh:
         raise MeshError(f"{path}: is a folder, not a mesh file")
     if not path.is_file():
         raise MeshError(f"{path}: no such file")
+    size, free = path.stat().st_size, available(MPI.COMM_SELF)
+    least = size * (MIN_MEMORY_OF_GMSH if gmsh_file.is_gmsh_file(path) else MIN_MEMORY_OF_OTHERS)
+    if least > free:
+        raise MeshError(
+            f"{path}: a mesh file of {size / 1e9:.3g} GB takes more than {least / 1e9:.3g} GB of memory, and "
+            f"{free / 1e9:.3g} GB are free: use a coarser mesh, or a machine with more memory"
+        )
     # meshio reports by printing and, on an unknown or damaged file, by any exception or by leaving the
     # program.
     said = io.StringIO()

@@ -284,3 +284,14 @@ def test_files_that_claim_more_than_they_hold(tmp_path: Path, monkeypatch: pytes
         words = [name, "cannot be read as a mesh: it asks for more memory than its size explains"]
         refused(words, lambda name=name: read_mesh(tmp_path / name, comm=SELF))
     assert resource.getrlimit(resource.RLIMIT_AS) == limit
+
+
+def test_files_larger_than_the_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Refused before they are read; the file is sparse."""
+    path = tmp_path / "large.msh"
+    path.write_text("$MeshFormat\n4.1 0 8\n$EndMeshFormat\n")
+    with path.open("ab") as file:
+        file.truncate(1 << 30)
+    monkeypatch.setattr(reading, "available", lambda comm: 8e9)
+    words = ["large.msh: a mesh file of 1.07 GB takes more than 10.7 GB of memory, and 8 GB are free"]
+    refused(words, lambda: read_mesh(path, comm=SELF))
