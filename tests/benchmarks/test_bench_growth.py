@@ -7,11 +7,16 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from mpi4py import MPI
+from solver_matrices import grid_matrices
+from test_phonon_chip import chip, flown
 from timing import least
 from wire_problems import FILM, FILM_ENERGIES, film, respond_T
 
+from fvqp.mesh import read_mesh
 from fvqp.models.kinetics import BLOCK, Kinetics, SpectralState, T
 from fvqp.solvers.linear import LinearSolver
+from fvqp.solvers.numbering import Numbering
 
 pytestmark = pytest.mark.benchmark
 
@@ -28,6 +33,56 @@ def test_time_is_linear(kind, report):
     exponent = float(np.polyfit(np.log(sizes), np.log(times), 1)[0])
     report(f"film, time against {kind}: exponent", f"{exponent:.2f}")
     assert exponent == pytest.approx(1.0, abs=0.1)
+
+
+@pytest.mark.parametrize("kind", ["cells", "energies"])
+def test_growth_of_a_solid(kind, report):
+    """Multigrid in a cube, to the same residual."""
+    cubes = [((s, s, s), 16) for s in (24, 36, 54)]
+    cases = cubes if kind == "cells" else [((24, 24, 24), n) for n in (8, 16, 32, 64)]
+
+    def solution(shape: tuple[int, ...], n_energies: int) -> Callable[[], object]:
+        indptr, indices, values = grid_matrices(shape, n_energies, 0.0)
+        n = len(indptr) - 1
+        numbering = Numbering(MPI.COMM_SELF, n, np.arange(n))
+        solver = LinearSolver(indptr, indices, numbering, symmetric=True, method="multigrid", tolerance=1e-13)
+        rhs = np.random.default_rng(0).normal(size=(n, n_energies))
+
+        def solve() -> object:
+            solver.set_matrix(values)
+            return solver.solve(rhs)
+
+        return solve
+
+    sizes = [np.prod(shape) if kind == "cells" else n for shape, n in cases]
+    times = least([solution(*case) for case in cases], 2)
+    exponent = float(np.polyfit(np.log(sizes), np.log(times), 1)[0])
+    report(f"solid, time against {kind}: exponent", f"{exponent:.2f}")
+
+
+@pytest.mark.parametrize("kind", ["cells", "directions", "energies"])
+def test_growth_of_a_phonon_chip(kind, tmp_path, report):
+    """Flying phonons in a chip with pads, to 1 us: steps, sweeps and collisions together."""
+    values = {"cells": [280.0, 200.0, 140.0], "directions": [4, 8, 12], "energies": [1.0, 0.5, 0.25]}[kind]
+    path, sizes, runs = tmp_path / "chip.msh", [], []
+    for value in values:
+        mesh = path.with_stem(f"chip{value}") if kind == "cells" else path
+        if not mesh.exists():
+            chip(mesh, value if kind == "cells" else 280.0)
+        directions = value if kind == "directions" else 4
+        width = value if kind == "energies" else 1.0
+        sizes.append(
+            {"directions": directions**2, "energies": 1.0 / width}.get(kind) or read_mesh(mesh).n_cells
+        )
+        runs.append(
+            lambda mesh=mesh, directions=directions, width=width: flown(
+                mesh, directions, width, start="10 ns", end="1 us", tolerance=0.1
+            )
+        )
+    times = least(runs, 1)
+    exponent = float(np.polyfit(np.log(sizes), np.log(times), 1)[0])
+    seconds = ", ".join(f"{t:.1f}" for t in times)
+    report(f"phonon chip, time against {kind}: exponent", f"{exponent:.2f} ({seconds} s)")
 
 
 def bytes_outside(action: Callable[[], object], monkeypatch: pytest.MonkeyPatch) -> int:

@@ -86,8 +86,10 @@ def chip(path: Path, size: float) -> None:
             gmsh.model.addPhysicalGroup(2, tags, name=name)
 
 
-def flown(path: Path, directions: int, **evolution: object) -> tuple[np.ndarray, np.ndarray]:
-    """Times, and parts of the energy that have left by every exit."""
+def flown(
+    path: Path, directions: int, width: float = 1.0, **evolution: object
+) -> tuple[np.ndarray, np.ndarray]:
+    """Times, and parts of the energy that have left by every exit; bins are ``width`` Δ0 wide."""
     walls = {name: {"transmission": 0.3} for name in EXITS[:4]}
     walls |= {"bottom": {"transmission": 0.05}, "bare": {"transmission": 0.0}}
     pulse = {"of": "phonons", "centre": "3 Delta0", "width": "1 Delta0", "energy": "1 keV"}
@@ -97,7 +99,7 @@ def flown(path: Path, directions: int, **evolution: object) -> tuple[np.ndarray,
         "model": "transport",
         "material": {"name": "Al"},
         "mesh": {"file": str(path), "length_unit": "um"},
-        "energies": {"maximum": "4 Delta0", "width": "1 Delta0"},
+        "energies": {"maximum": "4 Delta0", "width": f"{width} Delta0"},
         "gap": {"model": "fixed"},
         "quasiparticles": {"motion": "still"},
         "phonons": {
