@@ -21,6 +21,8 @@ from fvqp.units import in_unit
 
 #: Superfluid density of a normal metal, over the largest one: no current, but a phase that is defined.
 NORMAL = 1e-10
+TOLERANCE = 1e-14
+"""Residual of the phase: currents through all cross-sections of a solid are the same to 1e-9."""
 
 
 @dataclass(frozen=True)
@@ -117,7 +119,7 @@ class PhaseSolver:
             device.medium(),
             [Terminal("source", (drive.source,)), Terminal("drain", (drive.drain,))],
         )
-        self._solver = TransportSolver(self.transport, self.method)
+        self._solver = TransportSolver(self.transport, self.method, TOLERANCE)
         cells = np.arange(mesh.n_cells) if drive.region is None else mesh.require_region(drive.region)
         self._cells = cells[cells < mesh.n_owned]
         gap = device.material.gap

@@ -139,7 +139,7 @@ class SweepProgress:
         ``note`` says what goes on, and ``left`` the time left of all, in place of that of these points.
         """
         with self._lock:
-            self._within(label, part, note, left)
+            self._within(label, float(part), note, left)
 
     def _within(self, label: str, part: float, note: str, left: str) -> None:
         if not self._speaks:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 import pytest
 from run_cases import UNIFORM, line
 
@@ -37,7 +38,9 @@ def written(folder, **facts):
 def test_a_run_tells_while_it_goes_on(folder, film, monkeypatch, capsys):
     monkeypatch.setattr("fvqp.results.status.EVERY", 0.0)
     with StatusFile(folder, 2) as status, SweepProgress(3, film.comm, done=1, status=status) as progress:
-        progress.within("the way to t = 1 s", 0.25, "steps of 0.1 s, limited by phonons", "0:01:00")
+        progress.within(
+            "the way to t = 1 s", np.float64(0.25), "steps of 0.1 s, limited by phonons", "0:01:00"
+        )
         progress.advance("t = 1 s, x_qp = 2e-06")
         progress.within("the way to t = 2 s", 0.5, "steps of 0.2 s, limited by the film", "0:00:07")
         assert cli.main(["status", str(folder)]) == RunState.RUNNING.value
