@@ -82,7 +82,7 @@ class TransportSolver:
             # Nobody needs the matrix any more, and the next one finds its memory.
             solver.set_matrix(np.empty((len(self.transport.flux.indices) * n_comp**2, 0)))
         found = found.reshape(n_cases, mesh.n_cells, n_comp, n_energies)
-        if transport.flux.gradient is not None or solver.method == "multigrid":
+        if transport.flux.gradient is not None or solver.method != "direct":
             # What iterations leave is the same in many cells, and adds up.
             self._balance(operator, externals, source, found)
         return found
