@@ -91,6 +91,16 @@ class ProcessTable(Table):
         """Key of a power that it brings whatever the state is; empty if there is none."""
         return ""
 
+    @property
+    def time_keys(self) -> tuple[str, ...]:
+        """Keys that make it act for a time only; such a process needs an evolution."""
+        return ()
+
+    @property
+    def first_time(self) -> float:
+        """Time from which on it acts, seconds."""
+        return 0.0
+
     def rates(self, units: Units) -> Iterator[tuple[str, str, float]]:
         """Yield keys, their values as text, and the rates in 1/s at which they change occupations."""
         yield from ()
@@ -125,6 +135,23 @@ def given_processes(case: Case) -> Iterator[tuple[str, ProcessTable]]:
             for number, one in enumerate(value):
                 if isinstance(one, ProcessTable):
                     yield f"{key}[{number}]", one
+
+
+def problems_of_times(case: Case, end: float | None) -> Iterator[tuple[str, str]]:
+    """Yield keys of times of processes that mean nothing, each with what is wrong.
+
+    Args:
+        case: as named.
+        end: of its evolution, seconds; None for a steady state.
+    """
+    for key, process in given_processes(case):
+        for inner in process.time_keys if end is None else ():
+            yield f"{key}.{inner}", "needs [evolution]; nothing changes in a steady state"
+        if end is not None and process.first_time >= end:
+            yield (
+                f"{key}.start",
+                f"{process.first_time:g} s is not before evolution.end, {end:g} s: it never acts",
+            )
 
 
 def built(key: str, table: ProcessTable, site: ProcessSite) -> ExternalProcess:

@@ -23,6 +23,7 @@ from pydantic_core.core_schema import (
 from scipy import constants
 
 from fvqp.errors import FvqpError, shown
+from fvqp.expressions import Expression
 from fvqp.typing import Floats
 from fvqp.units import to_float
 
@@ -166,6 +167,19 @@ def _widths(value: Any) -> Any:
     return value
 
 
+def function_of(*names: str) -> AfterValidator:
+    """Mark of text that is an `Expression` of these names."""
+
+    def checked(text: str) -> str:
+        try:
+            Expression(text, names)
+        except FvqpError as error:
+            raise ValueError(str(error)) from None
+        return text
+
+    return AfterValidator(checked)
+
+
 Positive = AfterValidator(_positive)
 NotNegative = AfterValidator(_not_negative)
 
@@ -197,6 +211,10 @@ StateDensity = Annotated[float, Dimensional("1/J/m^3"), Positive]
 Resistance = Annotated[float, Dimensional("ohm"), Positive]
 HeatCoupling = Annotated[float, Dimensional("W/m^3/K^5"), Positive]
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+SPACE = ("x", "y", "z", "r")
+"""Names in functions of space: coordinates, and the distance from the origin; of shells, their radius."""
+SpaceFunction = Annotated[str, Field(strict=True), function_of(*SPACE)]
+TimeFunction = Annotated[str, Field(strict=True), function_of("t")]
 PositiveNumber = Annotated[Number, Positive]
 
 

@@ -7,12 +7,12 @@ from typing import ClassVar, Self
 from pydantic import model_validator
 
 from fvqp.case.process import Regions
-from fvqp.case.quantities import Length, Position
+from fvqp.case.quantities import Length, Position, SpaceFunction
 from fvqp.case.tables import Table
 
 
 class InSpace(Table):
-    """A Gaussian in space around a point, or in regions."""
+    """A Gaussian in space around a point, a function of space, or regions."""
 
     CONDITIONAL: ClassVar = frozenset({"position"})
 
@@ -21,11 +21,16 @@ class InSpace(Table):
     everywhere alike."""
     position: tuple[Position, Position, Position] = (0.0, 0.0, 0.0)
     """x, y, z on a mesh, at most 5 sizes from its cells; shells have their centre or axis."""
+    profile: SpaceFunction | None = None
+    """In place of `size` and `position`: distribution as a function of x, y, z and the distance r from the
+    origin, of shells from their centre, such as ``"exp(-((x - 5 um)/(2 um))^2)"``; not negative."""
     regions: Regions = ()
     """Only there; default: wherever there are states."""
 
     @model_validator(mode="after")
     def _used(self) -> Self:
+        if self.profile is not None and self.size is not None:
+            raise ValueError("profile: is not used with size; give one of them")
         if self.size is None and "position" in self.model_fields_set:
             raise ValueError("position: is not used without size")
         return self

@@ -40,6 +40,7 @@ from fvqp.collisions.sources import (
     escape_time,
     pair_breaking_efficiency,
 )
+from fvqp.collisions.timed import TimedProcess
 from fvqp.collisions.velocity import relative_velocity
 
 __all__ = [
@@ -74,6 +75,7 @@ __all__ = [
     "SinkLaw",
     "Spectra",
     "TabulatedSpectrum",
+    "TimedProcess",
     "cold_conductivity",
     "escape_time",
     "film_factor",

@@ -104,7 +104,25 @@ CRYSTAL = {
     "evolution": FILM["evolution"] | {"end": "5 ns"},
 }
 """A film on a crystal."""
+FUNCTIONS = {
+    "cross_section": {"thickness": "100 nm"},
+    "injections": [
+        {
+            "of": "phonons",
+            "centre": "2.5 Delta0",
+            "width": "0.2 Delta0",
+            "total_power": "1 nW",
+            "profile": "exp(-((x - 2 um)/(1 um))^2)*(y > 1 um)",
+            "time_profile": "sin(pi*t/(4 ns))",
+            "start": "2 ns",
+            "duration": "4 ns",
+        }
+    ],
+    "evolution": FILM["evolution"] | {"end": "10 ns"},
+}
+"""A source as functions of space and time."""
 CASES = {
+    "functions": FILM | FUNCTIONS,
     "crystal": FILM | CRYSTAL,
     "diffusive": FILM,
     "strong": FILM | STRONG,
@@ -128,6 +146,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     [
         pytest.param("crystal", marks=pytest.mark.ranks(2)),
         pytest.param("diffusive", marks=pytest.mark.ranks(2)),
+        pytest.param("functions", marks=pytest.mark.slow),
         pytest.param("ordinates", marks=pytest.mark.ranks(2)),
         pytest.param("strong", marks=pytest.mark.ranks(2)),
         pytest.param("boundaries", marks=pytest.mark.slow),

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from fvqp.case.boltzmann.schema import BoltzmannCase
 from fvqp.case.metals import unknown_material
-from fvqp.case.process import given_processes
+from fvqp.case.process import given_processes, problems_of_times
 
 NEEDS = {"conductivity": "resonator", "resonator": "resonator", "lifetimes": "output.rates"}
 """Kind of a figure → the key without which its results are not there."""
@@ -18,10 +18,11 @@ def problems(case: BoltzmannCase) -> Iterator[tuple[str, str]]:
     """Return keys that contradict one another or go unused, each with what is wrong."""
     if problem := unknown_material(case.material.name):
         yield "material.name", problem
+    yield from problems_of_times(case, None if case.evolution is None else case.evolution.end)
     driven = False
     for key, process in given_processes(case):
         driven |= not process.sink
-        for inner in ("regions", "size", "position"):
+        for inner in ("regions", "size", "position", "profile"):
             if inner in process.model_fields_set and getattr(process, inner):
                 yield (
                     f"{key}.{inner}",

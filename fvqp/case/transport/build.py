@@ -252,6 +252,7 @@ def _initial(
         phonons = pulse.of == "phonons"
         points = grid.phonon_energies if phonons else grid.energies
         inside = media.inside(pulse)
+        media.require_profile(pulse, inside > 0.0, key)
         profile = media.around(pulse)[: mesh.n_owned] * inside
         weight = local.weight_n if phonons else local.mobile
         _require_excited(mesh, inside * weight.sum(axis=1), key)

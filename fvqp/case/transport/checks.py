@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from fvqp.case.boltzmann.schema import Spectrum
 from fvqp.case.metals import unknown_material
-from fvqp.case.process import ProcessTable, given_processes
+from fvqp.case.process import ProcessTable, given_processes, problems_of_times
 from fvqp.case.tables import Table
 from fvqp.case.transport.boundaries import PhononInterface
 from fvqp.case.transport.schema import TransportCase, TransportPulse
@@ -67,6 +67,7 @@ def problems(case: TransportCase) -> Iterator[tuple[str, str]]:
     if case.resonator is not None and case.resonator.region is not None and case.body is not None:
         yield "resonator.region", "is one of a mesh"
     yield from _of_power(case)
+    yield from problems_of_times(case, None if case.evolution is None else case.evolution.end)
     if case.steady_state is not None and case.initial.steady:
         yield "initial.steady", "is not used with [steady_state]"
     for number, figure in enumerate(case.figures):

@@ -11,6 +11,7 @@ from fvqp.case.boltzmann.schema import Escape
 from fvqp.case.boltzmann.strong import warn
 from fvqp.case.boltzmann.substances import Substance
 from fvqp.case.process import ProcessSite, ProcessTable, built, given_processes
+from fvqp.case.quantities import SPACE
 from fvqp.case.scales import Units
 from fvqp.case.space import InSpace
 from fvqp.case.transport.dispersion import PhononBranch, phonon_branch
@@ -20,10 +21,12 @@ from fvqp.case.transport.schema import Region, TransportCase, TransportPulse
 from fvqp.collisions import Coupling, ElectronPhonon, PhononEscape, Process, phonon_modes, thermal
 from fvqp.energy import BinWeights, EnergyAxis, bcs_weights
 from fvqp.errors import CaseError
+from fvqp.expressions import Expression, amounts
 from fvqp.gap import SelfConsistentGap
 from fvqp.mesh import Mesh
 from fvqp.mesh.quality import cell_sizes
 from fvqp.models.boltzmann import Medium
+from fvqp.parallel import raise_first_error
 from fvqp.typing import Bools, Floats, Ints
 
 log = logging.getLogger(__name__)
@@ -157,6 +160,7 @@ class CaseMedia:
                     "insulators have none"
                 )
             if isinstance(process, InSpace):
+                self.require_profile(process, there, f"{case.source}: {key}")
                 self.require_near(process, there, f"{case.source}: {key}")
                 self.require_resolved(process, there, f"{case.source}: {key}")
 
@@ -335,8 +339,12 @@ class CaseMedia:
         return bcs_weights(self.grid, cold, self._case.energies.count)
 
     def around(self, place: InSpace) -> Floats:
-        """Distribution in space, 1 at its centre, ``(n_cells,)``."""
+        """Distribution in space, 1 at the centre of a Gaussian, ``(n_cells,)``."""
         mesh = self.mesh
+        if place.profile is not None:
+            x, y, z = mesh.centroid.T
+            r = np.linalg.norm(mesh.centroid, axis=1)
+            return amounts(Expression(place.profile, SPACE), "profile", x=x, y=y, z=z, r=r)
         if place.size is None:
             return np.ones(mesh.n_cells)
         return np.asarray(np.exp(-0.5 * (self._distance(place) / place.size) ** 2))
@@ -365,6 +373,23 @@ class CaseMedia:
                 nearest * 1e6,
                 place.size * 1e6,
             )
+
+    def require_profile(self, place: InSpace, there: Bools, key: str) -> None:
+        """:class:`CaseError` for a profile that is no distribution, or nothing where it acts. Collective.
+
+        Args:
+            place, there, key: as of :meth:`require_near`.
+        """
+        if place.profile is None:
+            return
+        comm, problem, most = self.mesh.comm, None, 0.0
+        try:
+            most = float(self.around(place)[: self.mesh.n_owned][there].max(initial=0.0))
+        except CaseError as error:
+            problem = CaseError(f"{key}.{error}")
+        raise_first_error(comm, problem)
+        if not comm.allreduce(most, MPI.MAX) > 0.0:
+            raise CaseError(f"{key}.profile: is 0 in all cells of its place")
 
     def require_resolved(self, place: InSpace, there: Bools, key: str) -> None:
         """:class:`CaseError` for a distribution in space narrower than the cells at its centre. Collective.

@@ -19,6 +19,9 @@ from fvqp.typing import Floats
 
 Method = Literal["rosenbrock", "imex", "arkimex", "bdf", "relaxation"]
 
+#: Part of a time by which two times have to differ to be two.
+ROUNDING = 1e-12
+
 
 def stepper(
     problem: BoltzmannProblem, method: Method, tolerance: float, first_step: float | None
@@ -56,6 +59,8 @@ def evolve(
 ) -> Iterator[Moment]:
     """States at given times. Collective.
 
+    Steps also end wherever the strength of a `TimedProcess` changes.
+
     Args:
         problem: quasiparticles and phonons in their body.
         state: at the start.
@@ -88,12 +93,15 @@ def evolve(
         raise CaseError(f"first step: must be finite and not negative, found {first_step:g} τ0")
     total = problem.no_counters() if counters is None else counters
     steps = stepper(problem, method, tolerance, first_step)
-    ledger = problem.ledger(state, total)
+    ledger, switches = problem.ledger(state, total), problem.switching_times
     for end in at:
         problem.forget()  # so that a run resumed here goes on in the same way
         if isinstance(steps, Stepper):
             steps.gone = ledger.gone
-        state, passed = steps.advance(state, start, float(end), callback)
-        total = total.plus(1.0, passed)
-        start, ledger = float(end), problem.ledger(state, total)
+        inside = switches[(switches > start + ROUNDING * end) & (switches < (1.0 - ROUNDING) * end)]
+        for stop in (*inside.tolist(), float(end)):
+            problem.switch(0.5 * (start + stop))
+            state, passed = steps.advance(state, start, stop, callback)
+            total, start = total.plus(1.0, passed), stop
+        ledger = problem.ledger(state, total)
         yield Moment(start, state, total, ledger, steps.steps, steps.refused, steps.length)

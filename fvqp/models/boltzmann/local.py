@@ -117,6 +117,10 @@ class LocalProcesses:
             found.inelastic = InelasticRates(turn_f, np.maximum(turn_n, 0.0), fastest)
         return found.inelastic
 
+    def forget(self) -> None:
+        """Leave no rates of earlier states: processes have changed."""
+        self._latest = self._slopes = None
+
     def localized_decay(self, f: Floats, n: Floats) -> Floats:
         """Return ``(n_owned, N)`` minus the diagonal of the Jacobian of localized states; 0 in other bins."""
         decay = np.zeros_like(f)

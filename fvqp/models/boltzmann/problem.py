@@ -9,7 +9,7 @@ import numpy as np
 from mpi4py import MPI
 from numpy.typing import ArrayLike
 
-from fvqp.collisions import thermal
+from fvqp.collisions import TimedProcess, thermal
 from fvqp.energy import EnergyAxis
 from fvqp.errors import CaseError
 from fvqp.mesh import Mesh
@@ -163,6 +163,22 @@ class BoltzmannProblem:
     def forget(self) -> None:
         """Leave no elimination of collisions for later solutions."""
         self.eliminations.clear()
+
+    @property
+    def switching_times(self) -> Floats:
+        """Times at which the strength of a `TimedProcess` changes, τ0, in order."""
+        return np.unique(np.concatenate([np.zeros(0), *(one.times for one in self._timed)]))
+
+    def switch(self, time: float) -> None:
+        """Give every `TimedProcess` the strength that it has at a time; none acts before that."""
+        if any([one.switch(time) for one in self._timed]):
+            self.forget()
+            self._latest.local.forget()
+
+    @property
+    def _timed(self) -> list[TimedProcess]:
+        processes = [process for one in self.media for process in one.medium.processes.values()]
+        return [process for process in processes if isinstance(process, TimedProcess)]
 
     def _phonons_at_rest(self, moving: Operator) -> Operator:
         """The operator of the motion of phonons, whose speeds do not depend on the gap."""

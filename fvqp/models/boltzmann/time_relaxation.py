@@ -61,6 +61,7 @@ class TimeRelaxation(Stepper):
     def advance(
         self, state: State, start: float, end: float, callback: Callback | None
     ) -> tuple[State, Counters]:
+        self._known = None  # a source may have another strength than before
         if (least := (end - start) / self._longest(state)) > MANY:
             log.warning('time relaxation: needs %.1g steps and more; method "arkimex" needs far fewer', least)
         return super().advance(state, start, end, callback)

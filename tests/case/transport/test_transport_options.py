@@ -124,6 +124,9 @@ OPTIONS: dict[str, Option] = {
     "initial.pulses.width": of_sphere("0.28 Delta0"),
     "initial.pulses.size": of_sphere("3 um"),
     "initial.pulses.position": Option(["3 um", "1 um", "0 um"], "energy_ph_cell", around=FILM_PULSE),
+    "initial.pulses.profile": Option(
+        "x/(2 um)", around=FILM_PULSE | {"initial.pulses.0.size": None, **BRIEF}
+    ),
     "initial.pulses.regions": Option(["trap"], around=FILM_PULSE),
     "initial.pulses.peak": of_sphere(0.2),
     "initial.pulses.energy": of_sphere("1 MeV", around=SIZED),
@@ -134,6 +137,10 @@ OPTIONS: dict[str, Option] = {
     "injections.position": Option(
         ["3 um", "1 um", "0 um"], around={"injections.0.size": "1 um", "injections.0.regions": None}
     ),
+    "injections.profile": Option("1 + (x > 3 um)", around={"injections.0.regions": None}),
+    "injections.start": Option("5 ns", around=BRIEF),
+    "injections.duration": Option("5 ns", around=BRIEF),
+    "injections.time_profile": Option("t/(5 ns)", around=BRIEF | {"injections.0.duration": "5 ns"}),
     "injections.regions": Option(["trap"]),
     "microwaves.regions": Option(["strip"], around={**BRIEF, "microwaves": [DRIVE]}),
     "trapping.regions": Option(["strip"], around={**BRIEF, "trapping": [{"rate": "10 MHz"}]}),

@@ -1,0 +1,78 @@
+"""Sources with a start and a duration in a film: exact energies with every method, resuming."""
+
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+import pytest
+from case_keys import changed
+from interrupting import interrupted_after
+from kinetic_cases import PULSE
+from said import Said
+
+import fvqp
+from fvqp.case.study import PointRecorder
+
+SOURCE = {
+    "of": "phonons",
+    "centre": "2.5 Delta0",
+    "width": "0.1 Delta0",
+    "power": "1 fW/um^3",
+    "start": "5 ns",
+    "duration": "20 ns",
+}
+FILM = changed(
+    PULSE, {"injections": [SOURCE], "initial": {}, "evolution.end": "50 ns", "evolution.start": "1 ns"}
+)
+
+
+@pytest.mark.parametrize("method", ["arkimex", "bdf"])
+def test_a_source_brings_its_power_times_its_duration(method):
+    data = fvqp.run(changed(FILM, {"evolution.method": method, "evolution.end": "30 ns"})).dataset.squeeze()
+    wanted = 1e3 * np.clip(data["time"].values - 5e-9, 0.0, 20e-9)
+    np.testing.assert_allclose(data["energy_injected"], wanted, rtol=1e-10, atol=1e-10 * wanted[-1])
+    stored = data["energy_qp"] + data["energy_ph"]
+    gained = stored - stored[0] + data["energy_escaped"]
+    np.testing.assert_allclose(gained, data["energy_injected"], rtol=1e-8, atol=1e-10 * float(stored[-1]))
+
+
+def test_time_relaxation_keeps_its_own_clock():
+    """Cells are behind by a thousandth; rates of the time before a source starts are not kept."""
+    times = {"injections.0.start": "0.1 ns", "injections.0.duration": "0.2 ns"}
+    evolution = {"method": "relaxation", "start": "0.05 ns", "end": "0.4 ns", "points_per_decade": 1}
+    data = fvqp.run(changed(FILM, times | {"evolution": evolution})).dataset.squeeze()
+    np.testing.assert_allclose(data["energy_injected"][-1], 1e3 * 0.2e-9, rtol=2e-3)
+
+
+def test_a_source_follows_its_profile_in_time():
+    data = fvqp.run(changed(FILM, {"injections.0.time_profile": "exp(-t/(4 ns))"})).dataset.squeeze()
+    wanted = 1e3 * 4e-9 * (1.0 - np.exp(-20 / 4))
+    np.testing.assert_allclose(data["energy_injected"][-1], wanted, rtol=1e-9)
+
+
+def test_resumed_within_a_profile(tmp_path, monkeypatch):
+    case = changed(FILM, {"injections.0.time_profile": "t/(1 ns)", "evolution.points_per_decade": 2})
+    whole = fvqp.run(copy.deepcopy(case)).dataset
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        interrupted_after(4, PointRecorder, patch)
+        fvqp.run(copy.deepcopy(case), out=tmp_path)
+    resumed = fvqp.run(copy.deepcopy(case), out=tmp_path, resume=True).dataset
+    for name in ("n_qp", "energy_injected", "f"):
+        np.testing.assert_allclose(resumed[name], whole[name], rtol=1e-12, err_msg=name)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"injections.0.profile": "x"}, "injections[0].profile: is not used: all is homogeneous"),
+        ({"injections.0.start": "1 us"}, "injections[0].start: 1e-06 s is not before evolution.end"),
+        (
+            {"evolution": None, "steady_state": {}, "phonons": {"model": "bath"}},
+            "injections[0].duration: needs [evolution]; nothing changes in a steady state",
+        ),
+    ],
+)
+def test_what_means_nothing_is_refused(said: Said, changes, message):
+    code, text = said(FILM, changes)
+    assert code == 2 and message in text, text
