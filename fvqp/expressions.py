@@ -32,8 +32,9 @@ CONSTANTS = {"pi": math.pi}
 UNITS = {
     "m": 1.0, "cm": 1e-2, "mm": 1e-3, "um": 1e-6, "nm": 1e-9, "pm": 1e-12,
     "s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9, "ps": 1e-12, "fs": 1e-15,
+    "eV": 1.0, "meV": 1e-3, "ueV": 1e-6, "neV": 1e-9,
 }  # fmt: skip
-"""Units that may follow a number, in metres and seconds."""
+"""Units that may follow a number, in metres, seconds and electronvolts."""
 
 _UNARY: dict[str, Callable[..., Any]] = {
     "sin": np.sin,
@@ -79,9 +80,9 @@ _QUANTITY = re.compile(
 class Expression:
     """A function of named numbers, given as text.
 
-    Called with an array for each name, it returns their values by numpy's rules. Lengths are in metres and
-    times in seconds; a number may have a unit: ``2 um``, ``0.5 ns``. ``^`` and ``**`` are powers. A
-    comparison is 1 where it holds and 0 elsewhere.
+    Called with an array for each name, it returns their values by numpy's rules. Lengths are in metres,
+    times in seconds, energies in electronvolts; a number may have a unit: ``2 um``, ``0.5 ns``, ``1 meV``.
+    ``^`` and ``**`` are powers. A comparison is 1 where it holds and 0 elsewhere.
 
     Attributes:
         text: of the function.
@@ -183,8 +184,8 @@ def amounts(function: Expression, where: str, **values: ArrayLike) -> Floats:
         first = tuple(np.argwhere(wrong)[0])
         at = (f"{name} = {np.broadcast_to(value, found.shape)[first]:.6g}" for name, value in values.items())
         raise CaseError(
-            f"{where}: {shown(function.text)} is {found[first]:g} at {', '.join(at)} (SI units); it must be "
-            "finite and not negative"
+            f"{where}: {shown(function.text)} is {found[first]:g} at {', '.join(at)} (in m, s, eV); it must "
+            "be finite and not negative"
         )
     return found
 

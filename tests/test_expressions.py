@@ -29,6 +29,7 @@ X = np.linspace(-3.0, 3.0, 13)
         ("log(exp(x))", X),
         ("x/(2 um) + 3um", X / 2e-6 + 3e-6),
         ("x*1e3 nm", X * 1e-6),
+        ("x*(1 meV + 2ueV)", X * 1.002e-3),
         ("+1", np.ones(13)),
     ],
 )
@@ -79,7 +80,7 @@ def test_everything_else_is_refused(text, message):
 
 def test_values_have_to_be_finite_and_not_negative():
     with pytest.raises(
-        CaseError, match=r'^key: "1/x" is inf at x = 0 \(SI units\); it must be finite and not'
+        CaseError, match=r'^key: "1/x" is inf at x = 0 \(in m, s, eV\); it must be finite and not'
     ):
         amounts(Expression("1/x", ("x",)), "key", x=np.array([1.0, 0.0]))
     with pytest.raises(CaseError, match="is -1 at x = 2"):

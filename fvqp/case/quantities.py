@@ -215,6 +215,7 @@ SPACE = ("x", "y", "z", "r")
 """Names in functions of space: coordinates, and the distance from the origin; of shells, their radius."""
 SpaceFunction = Annotated[str, Field(strict=True), function_of(*SPACE)]
 TimeFunction = Annotated[str, Field(strict=True), function_of("t")]
+EnergyFunction = Annotated[str, Field(strict=True), function_of("E")]
 PositiveNumber = Annotated[Number, Positive]
 
 

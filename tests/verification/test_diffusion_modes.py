@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy import constants
 from scipy.optimize import brentq
 
 import fvqp
@@ -49,6 +50,24 @@ def test_a_robin_slab_decays_as_its_lowest_mode(share):
     rate, shape = decay(number, f"cos({number!r}*x)", {"right": {"transmission": share}})
     assert rate == pytest.approx(1.0, rel=2e-3)
     np.testing.assert_allclose(shape, np.exp(-1.0), rtol=5e-3)
+
+
+@pytest.mark.parametrize(("share", "outside"), [(1.0, "occupation"), (0.02, "temperature")])
+def test_a_steady_slab_between_two_baths_is_linear(share, outside):
+    """Between a bath of one temperature and a cold one: linear, with the ends λ beyond the walls."""
+    beyond = 2.0 / 3.0 * (2.0 - share) / share * PATH
+    kelvin = 2.0
+    volts = kelvin * constants.k / constants.e
+    left = {"occupation": f"1/(exp(E/{volts!r}) - 1)", "temperature": f"{kelvin} K"}
+    walls = {"left": {"transmission": share, outside: left[outside]}, "right": {"transmission": share}}
+    phonons = {"motion": "diffusive", "free_path": f"{PATH} m", "walls": walls}
+    output = {"occupations": True}
+    found = fvqp.run(CASE | {"phonons": phonons, "steady_state": {}, "output": output}).dataset
+    x = (np.arange(CELLS) + 0.5) * LENGTH / CELLS
+    linear = (LENGTH + beyond - x) / (LENGTH + 2.0 * beyond)
+    n = found["n"].values.squeeze()
+    omega = found["omega"].values
+    np.testing.assert_allclose(n[:, 1:], linear[:, None] / np.expm1(omega[1:] / volts), rtol=1e-6)
 
 
 def test_a_cosine_decays_by_diffusion_alone():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from abc import abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
 
@@ -26,12 +27,16 @@ class BoundarySite:
     Attributes:
         energies: ``(E,)`` of the species, Δ0.
         bath: ``(E,)`` occupations outside, those of the bath.
+        thermal: returns ``(E,)`` occupations at another temperature, kelvin.
+        largest: occupation that is possible, 1 of quasiparticles.
         unit: Δ0 in joule.
         key: of the table in the case, for messages.
     """
 
     energies: Floats
     bath: Floats
+    thermal: Callable[[float], Floats]
+    largest: float
     unit: float
     key: str
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 from mpi4py import MPI
+from scipy import constants
 
 from fvqp.case.boltzmann.build import pulse_shape
 from fvqp.case.boltzmann.energies import axis_limits, spaced_axis
@@ -25,6 +26,7 @@ from fvqp.case.transport.sizes import GEOMETRIES, Sizes, cells, sizes
 from fvqp.collisions import Coupling
 from fvqp.energy import EnergyAxis
 from fvqp.errors import CaseError, MeshError
+from fvqp.expressions import Expression, amounts
 from fvqp.materials import Material
 from fvqp.mesh import Mesh, shape_mesh
 from fvqp.mesh.periodic import identified
@@ -256,7 +258,7 @@ def _initial(
         profile = media.around(pulse)[: mesh.n_owned] * inside
         weight = local.weight_n if phonons else local.mobile
         _require_excited(mesh, inside * weight.sum(axis=1), key)
-        shape = pulse_shape(pulse.centre, pulse.width, units.energy, points, key)
+        shape = _shape(pulse, units.energy, points, key)
         of_cell = weight @ (shape * points)
         there = _require_excited(mesh, inside * of_cell, key)
         media.require_near(pulse, there, key)
@@ -281,6 +283,15 @@ def _initial(
             if most > 1.0:
                 raise CaseError(f"{key}: raises the occupation to {most:.4g}; it cannot exceed 1")
     return problem.state(f, n, state.gap)
+
+
+def _shape(pulse: TransportPulse, unit: float, points: Floats, key: str) -> Floats:
+    """Return the distribution of a pulse at energies ``points`` (Δ0); ``unit`` of these in joule."""
+    if pulse.spectrum is not None:
+        function, volts = Expression(pulse.spectrum, ("E",)), points * unit / constants.e
+        return amounts(function, f"{key}.spectrum", E=volts)
+    assert pulse.centre is not None and pulse.width is not None
+    return pulse_shape(pulse.centre, pulse.width, unit, points, key)
 
 
 def _require_excited(mesh: Mesh, amount: Floats, key: str) -> Bools:

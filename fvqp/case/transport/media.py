@@ -18,7 +18,7 @@ from fvqp.case.transport.dispersion import PhononBranch, phonon_branch
 from fvqp.case.transport.localization import hops, localization
 from fvqp.case.transport.rates import bath_time, check_motion
 from fvqp.case.transport.schema import Region, TransportCase, TransportPulse
-from fvqp.collisions import Coupling, ElectronPhonon, PhononEscape, Process, phonon_modes, thermal
+from fvqp.collisions import Coupling, ElectronPhonon, Pair, PhononEscape, Process, phonon_modes, thermal
 from fvqp.energy import BinWeights, EnergyAxis, bcs_weights
 from fvqp.errors import CaseError
 from fvqp.expressions import Expression, amounts
@@ -81,7 +81,7 @@ class CaseMedia:
         self._case, self._units, self._reference, self._own, self.mesh = case, units, reference, own, mesh
         self.coupling = reference.coupling
         self.grid = grid
-        self.bath = thermal(self.grid, units.temperature(case.bath.temperature))
+        self.bath = self.thermal(case.bath.temperature)
         self._collisions: dict[Substance, ElectronPhonon] = {}
         self._self_consistent_gaps: dict[Substance, SelfConsistentGap] = {}
         hottest = max(case.bath.temperature, case.initial.temperature or 0.0)
@@ -104,6 +104,10 @@ class CaseMedia:
         if mesh.comm.allreduce(len(rest)):
             out.append((rest, self._medium("", Region(), rest)))
         return out
+
+    def thermal(self, temperature: float) -> Pair:
+        """Return occupations at a temperature in kelvin, ``(1, N)`` and ``(1, K)``."""
+        return thermal(self.grid, self._units.temperature(temperature))
 
     @property
     def unit(self) -> float:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from fvqp.case.transport.boundaries import PhononInterface
 from fvqp.case.transport.boundary import BoundarySite
 from fvqp.case.transport.media import CaseMedia
@@ -24,6 +26,7 @@ from fvqp.transport.directions import (
 from fvqp.transport.level_symmetric import level_symmetric
 from fvqp.transport.radial import Shells
 from fvqp.transport.walls import AcousticInterface, TransmittingInterface
+from fvqp.typing import Floats
 
 
 def directions(case: TransportCase, name: str, geometry: int | str) -> Directions | None:
@@ -91,9 +94,14 @@ def motion(case: TransportCase, name: str, space: Mesh | Shells, media: CaseMedi
     phonons = name == "phonons"
     points = media.grid.phonon_energies if phonons else media.grid.energies
     bath = media.bath.n[0] if phonons else media.bath.f[0]
+    largest = np.inf if phonons else 1.0
+
+    def outside(temperature: float) -> Floats:
+        found = media.thermal(temperature)
+        return found.n[0] if phonons else found.f[0]
 
     walls = {
-        key: wall.wall(BoundarySite(points, bath, media.unit, f"{name}.walls.{key}"))
+        key: wall.wall(BoundarySite(points, bath, outside, largest, media.unit, f"{name}.walls.{key}"))
         for key, wall in species.walls.items()
     }
     interfaces: list[TransmittingInterface | AcousticInterface] = []

@@ -18,6 +18,7 @@ from fvqp.case.quantities import (
     AbsoluteEnergy,
     Diffusivity,
     Energy,
+    EnergyFunction,
     Length,
     NonNegativeEnergy,
     Number,
@@ -115,14 +116,27 @@ class TransportPulse(InSpace):
     """Hot quasiparticles or phonons added to the initial state: a Gaussian in energy and space."""
 
     of: Literal["quasiparticles", "phonons"] = "quasiparticles"
-    centre: PositiveEnergy
-    width: PositiveEnergy
+    centre: PositiveEnergy | None = None
+    width: PositiveEnergy | None = None
     """Standard deviation of the energy."""
+    spectrum: EnergyFunction | None = None
+    """In place of `centre` and `width`: occupation as a function of the energy E, times `peak`, such as
+    ``"exp(-E/(0.1 meV))"``; not negative."""
 
     peak: PositiveNumber | None = None
     """Occupation at the centre."""
     energy: PositiveEnergy | None = None
     """Energy of the whole pulse, in place of the peak; needs a volume, see `cross_section`."""
+
+    @model_validator(mode="after")
+    def _one_spectrum(self) -> Self:
+        for key in ("centre", "width"):
+            if (getattr(self, key) is None) == (self.spectrum is None):
+                known = self.spectrum is not None
+                raise ValueError(
+                    f"{key}: " + ("is not used with spectrum" if known else "missing: give it, or spectrum")
+                )
+        return self
 
     @model_validator(mode="after")
     def _one_size(self) -> Self:

@@ -53,6 +53,7 @@ def test_every_key_is_here() -> None:
     laws = {f"{table}.{law}" for table in ("walls", "interfaces") for law in ("transmission", "specularity")}
     species = ("quasiparticles", "phonons")
     known = {f"{one}.{law}" for one in species for law in laws} | {"phonons.interfaces.mass_densities"}
+    known |= {f"{one}.walls.{key}" for one in species for key in ("temperature", "occupation")}
     known |= {f"{one}.walls.kind" for one in species}  # of conditions of one's own: test_extensions
     assert of_walls == known | {f"{one}.interfaces.between" for one in species}
 

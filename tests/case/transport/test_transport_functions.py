@@ -73,6 +73,18 @@ def test_a_gaussian_may_be_written_as_function():
     np.testing.assert_allclose(found["n_qp_cell"], wanted["n_qp_cell"], rtol=1e-12)
 
 
+def test_a_spectrum_may_be_written_as_function():
+    """A Gaussian in energy as function; energies of functions are electronvolts."""
+    pulse = SPHERE["initial"]["pulses"][0]
+    brief = changed(SPHERE, {"evolution.end": "20 ps"})
+    wanted = fvqp.run(brief).dataset
+    unit = wanted.attrs["delta0_eV"]
+    given = {key: value for key, value in pulse.items() if key not in ("centre", "width")}
+    given["spectrum"] = f"exp(-((E/{unit!r} - 2)/0.25)^2/2)"
+    found = fvqp.run(changed(brief, {"initial.pulses": [given]})).dataset
+    np.testing.assert_allclose(found["n_qp_cell"], wanted["n_qp_cell"], rtol=1e-10)
+
+
 def test_total_power_is_that_of_the_integral():
     """Power at the centre follows from the integral of the profile over the cells of the place."""
     density = changed(PULSED, {"injections.0.total_power": None, "injections.0.power": "1e9 W/m^3"})
@@ -103,6 +115,42 @@ def test_total_power_is_that_of_the_integral():
 )
 def test_what_is_no_source_is_refused(said: Said, changes, message):
     code, text = said(PULSED, {f"injections.0.{key}": value for key, value in changes.items()})
+    assert code == 2 and message in text, text
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"quasiparticles.walls": {"outer": {"temperature": "2 K"}}},
+            "quasiparticles.walls.outer.temperature: is not used: nothing passes; give a transmission",
+        ),
+        (
+            {"phonons.walls.outer.temperature": "2 K", "phonons.walls.outer.occupation": "1"},
+            "phonons.walls.outer.occupation: is not used with temperature; give one of them",
+        ),
+        (
+            {"quasiparticles.walls": {"outer": {"transmission": 1, "occupation": "2"}}},
+            "quasiparticles.walls.outer.occupation: is 2 at some energy; f cannot exceed 1",
+        ),
+        (
+            {"phonons.walls.outer.occupation": "log(E/(1 meV))"},
+            'phonons.walls.outer.occupation: "log(E/(1 meV))" is -',
+        ),
+        ({"initial.pulses.0.spectrum": "1"}, "initial.pulses[0].centre: is not used with spectrum"),
+        ({"initial.pulses.0.centre": None}, "initial.pulses[0].centre: missing: give it, or spectrum"),
+        (
+            {
+                "initial.pulses.0.centre": None,
+                "initial.pulses.0.width": None,
+                "initial.pulses.0.spectrum": "1/(E - E)",
+            },
+            'initial.pulses[0].spectrum: "1/(E - E)" is inf at E = ',
+        ),
+    ],
+)
+def test_what_is_no_boundary_or_pulse_is_refused(said: Said, changes, message):
+    code, text = said(SPHERE, changes)
     assert code == 2 and message in text, text
 
 

@@ -82,6 +82,8 @@ OPTIONS: dict[str, Option] = {
     "quasiparticles.scheme": of_sphere("upwind", "n_qp_cell"),
     "quasiparticles.walls": of_sphere(WALL["quasiparticles.walls"]),
     "quasiparticles.walls.transmission": of_sphere(0.2, around=WALL),
+    "quasiparticles.walls.temperature": of_sphere("1.5 K", around=WALL),
+    "quasiparticles.walls.occupation": of_sphere("0.1*exp(-E/(0.5 meV))", around=WALL),
     "quasiparticles.walls.specularity": of_sphere(0.9, "n_qp_cell", around=WALL),
     "quasiparticles.interfaces": Option(
         BETWEEN["quasiparticles.interfaces"],
@@ -97,6 +99,8 @@ OPTIONS: dict[str, Option] = {
     "phonons.azimuths": of_sphere(4, "energy_escaped", around=CYLINDER),
     "phonons.scheme": of_sphere("upwind", "energy_escaped"),
     "phonons.walls.transmission": of_sphere(0.2, "energy_escaped"),
+    "phonons.walls.temperature": of_sphere("1.5 K", "energy_escaped"),
+    "phonons.walls.occupation": of_sphere("exp(-E/(0.5 meV))", "energy_escaped"),
     "phonons.walls.specularity": of_sphere(0.9, "energy_escaped"),
     "phonons.sound_velocity": of_sphere("3 km/s", "energy_escaped"),
     "phonons.free_path": of_sphere("1 um", "energy_escaped"),
@@ -124,6 +128,11 @@ OPTIONS: dict[str, Option] = {
     "initial.pulses.width": of_sphere("0.28 Delta0"),
     "initial.pulses.size": of_sphere("3 um"),
     "initial.pulses.position": Option(["3 um", "1 um", "0 um"], "energy_ph_cell", around=FILM_PULSE),
+    "initial.pulses.spectrum": Option(
+        [{"of": "phonons", "spectrum": "E/(1 meV)", "peak": 0.01, "size": "1 um"}],
+        around=FILM_PULSE | BRIEF,
+        path="initial.pulses",
+    ),
     "initial.pulses.profile": Option(
         "x/(2 um)", around=FILM_PULSE | {"initial.pulses.0.size": None, **BRIEF}
     ),
