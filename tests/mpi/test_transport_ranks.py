@@ -118,9 +118,10 @@ FUNCTIONS = {
             "duration": "4 ns",
         }
     ],
+    "gap": {"model": "fixed", "profile": "1 - 0.2*exp(-((x - 2 um)/(1 um))^2)"},
     "evolution": FILM["evolution"] | {"end": "10 ns"},
 }
-"""A source as functions of space and time."""
+"""A source as functions of space and time, a gap as function of space."""
 CASES = {
     "functions": FILM | FUNCTIONS,
     "crystal": FILM | CRYSTAL,

@@ -146,7 +146,8 @@ def _axis(case: TransportCase, units: Units, reference: Substance, own: dict[str
     places = {"": Region(), **case.regions}
     found = [stationary_gap(case, units, own.get(name, reference), region) for name, region in places.items()]
     gaps, follows = [gap for gap in found if gap is not None], case.gap.model == "follows"
-    limits = axis_limits(case.energies, case.source, [reference, *own.values()], gaps, follows=follows)
+    varies = follows or case.gap.profile is not None
+    limits = axis_limits(case.energies, case.source, [reference, *own.values()], gaps, follows=varies)
     if case.resonator is not None:
         probe = case.resonator.photon_energy.in_delta0(units.energy)
         if probe >= limits.maximum:

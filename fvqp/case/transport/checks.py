@@ -63,6 +63,10 @@ def problems(case: TransportCase) -> Iterator[tuple[str, str]]:
             )
     if not case.collisions.inelastic and case.gap.model == "follows":
         yield "gap.model", 'needs collisions.inelastic = true; give "fixed"'
+    if case.gap.profile is not None and case.spectrum.model != "bcs":
+        yield "gap.profile", 'needs spectrum.model = "bcs"'
+    if case.gap.profile is not None and case.localization is not None:
+        yield "gap.profile", "is not used with [localization], which needs one gap"
     yield from _of_localization(case)
     if case.resonator is not None and case.resonator.region is not None and case.body is not None:
         yield "resonator.region", "is one of a mesh"

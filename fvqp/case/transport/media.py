@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from functools import cached_property
 
 import numpy as np
 from mpi4py import MPI
@@ -211,9 +212,12 @@ class CaseMedia:
                 coupling=coupling,
                 modes=phonon.modes,
             )
+        varied: float | Floats | None = gap
+        if gap is not None and self._varies(region):
+            varied = gap * self._gap_profile[np.sort(cells)]
         medium = Medium(
             self._colliding(here, region, phonon) if collides else None,
-            gap=None if region.insulator else self._self_consistent(here) if gap is None else gap,
+            gap=None if region.insulator else self._self_consistent(here) if gap is None else varied,
             spectrum=None if region.insulator else self._spectrum(here),
             density=density,
             modes=None if collides else density * phonon_modes(self.grid, coupling, phonon.modes),
@@ -321,37 +325,77 @@ class CaseMedia:
                 profile,
                 self.bath,
                 coupling,
-                lambda: self._at_rest(name, region),
+                lambda: self._at_rest(name, region, owned),
                 modes=phonon.modes,
                 density=density,
                 volume=self._volume(process),
             )
+            problem = None
             try:
                 out[key] = built(key, process, site)
             except CaseError as error:
-                raise case.naming(error) from None
+                problem = case.naming(error)
+            raise_first_error(self.mesh.comm, problem)
         return out
 
-    def _at_rest(self, name: str, region: Region) -> BinWeights:
-        """Spectrum of a region at rest."""
+    def _varies(self, region: Region) -> bool:
+        """Return True if the fixed gap of a region has a profile in space."""
+        given = (region.gap, region.material)
+        return self._case.gap.profile is not None and given == (None, None) and not region.insulator
+
+    @cached_property
+    def _gap_profile(self) -> Floats:
+        """Factor of a fixed gap, ``(n_cells,)``; :class:`CaseError` if it does not fit. Collective."""
+        case, mesh = self._case, self.mesh
+        assert case.gap.profile is not None
+        problem, found = None, np.zeros(0)
+        try:
+            found = self._function(case.gap.profile, f"{case.source}: gap.profile")
+            gap = stationary_gap(case, self._units, self._reference, Region())
+            assert gap is not None
+            lowest, highest = gap * found.min(initial=np.inf), gap * found.max(initial=0.0)
+            given, top = case.energies.lowest_gap, self.grid.edges[-1]
+            if given is not None and lowest < given.in_delta0(self._units.energy):
+                raise CaseError(
+                    f"{case.source}: energies.lowest_gap: is above a gap of {lowest:.4g} Delta0 "
+                    "by gap.profile"
+                )
+            if highest + 2.0 * self.grid.widths.max() >= top:
+                raise CaseError(
+                    f"{case.source}: gap.profile: makes a gap of {highest:.4g} Delta0, above which "
+                    f"energies.maximum of {top:.4g} Delta0 leaves no room"
+                )
+        except CaseError as error:
+            problem = error
+        raise_first_error(mesh.comm, problem)
+        return found
+
+    def _at_rest(self, name: str, region: Region, owned: Ints) -> BinWeights:
+        """Spectrum of a region at rest, one row or one for each of its owned cells."""
         here = self._substance(name)
         bin_weights = self._spectrum(here)
         if bin_weights is not None:
             return bin_weights
         gap = stationary_gap(self._case, self._units, here, region)
-        cold = here.material.gap / self._units.energy if gap is None else gap
+        cold: float | Floats = here.material.gap / self._units.energy if gap is None else gap
+        if self._varies(region) and len(owned):
+            cold = cold * self._gap_profile[owned]
         return bcs_weights(self.grid, cold, self._case.energies.count)
 
     def around(self, place: InSpace) -> Floats:
         """Distribution in space, 1 at the centre of a Gaussian, ``(n_cells,)``."""
         mesh = self.mesh
         if place.profile is not None:
-            x, y, z = mesh.centroid.T
-            r = np.linalg.norm(mesh.centroid, axis=1)
-            return amounts(Expression(place.profile, SPACE), "profile", x=x, y=y, z=z, r=r)
+            return self._function(place.profile, "profile")
         if place.size is None:
             return np.ones(mesh.n_cells)
         return np.asarray(np.exp(-0.5 * (self._distance(place) / place.size) ** 2))
+
+    def _function(self, text: str, key: str) -> Floats:
+        """Return the values of a function of space, ``(n_cells,)``; :class:`CaseError` if it is none."""
+        x, y, z = self.mesh.centroid.T
+        r = np.linalg.norm(self.mesh.centroid, axis=1)
+        return amounts(Expression(text, SPACE), key, x=x, y=y, z=z, r=r)
 
     def require_near(self, place: InSpace, there: Bools, key: str) -> None:
         """:class:`CaseError` for a distribution in space with no cell near its centre. Collective.

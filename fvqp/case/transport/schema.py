@@ -25,6 +25,7 @@ from fvqp.case.quantities import (
     NumberDensity,
     PositiveEnergy,
     PositiveNumber,
+    SpaceFunction,
     Speed,
     Temperature,
 )
@@ -109,6 +110,21 @@ class Region(Table):
             for key in ("material", "gap", "fermi_velocity", "free_path", "diffusivity"):
                 if getattr(self, key) is not None:
                     raise ValueError(f"{key}: is not used with insulator = true")
+        return self
+
+
+class TransportGap(Gap):
+    """Model of the gap of a body."""
+
+    profile: SpaceFunction | None = None
+    """Factor of a fixed gap as a function of x, y, z and r, as of `initial.pulses`, such as
+    ``"1 - 0.2*exp(-(x/(1 um))^2)"``; 0 where metal is normal. Regions with a gap or material
+    of their own keep it."""
+
+    @model_validator(mode="after")
+    def _profile_used(self) -> Self:
+        if self.profile is not None and self.model != "fixed":
+            raise ValueError('profile: is not used with model = "follows"')
         return self
 
 
@@ -266,7 +282,7 @@ class TransportCase(Case):
     periodic: tuple[Annotated[tuple[Name, Name], ONCE], ...] = ()
     """Pairs of outer boundaries of the mesh that are one: what leaves at one enters at the other."""
     energies: Energies
-    gap: Gap = Gap()
+    gap: TransportGap = TransportGap()
     quasiparticles: Quasiparticles = Quasiparticles()
     phonons: TransportPhonons = TransportPhonons()
     collisions: TransportCollisions = TransportCollisions()

@@ -118,6 +118,54 @@ def test_what_is_no_source_is_refused(said: Said, changes, message):
     assert code == 2 and message in text, text
 
 
+STEPPED = {"energies.lowest_gap": "0.5 Delta0", "evolution.end": "30 ns"}
+
+
+def test_a_gap_as_function_is_that_of_regions():
+    """A step of the gap written as function does what regions of two gaps do."""
+    wanted = fvqp.run(changed(FILM, STEPPED)).dataset
+    varied = {"regions": None, "gap.profile": "where(x < 4 um, 1, 0.5)"}
+    found = fvqp.run(changed(FILM, STEPPED | varied)).dataset
+    for name in ("gap", "n_qp_cell", "energy_ph_cell", "energy_injected"):
+        np.testing.assert_allclose(found[name], wanted[name], rtol=1e-9, err_msg=name)
+
+
+def test_a_varied_gap_keeps_equilibrium():
+    varied = {"regions": None, "gap.profile": "1 - 0.3*exp(-((x - 3 um)/(1 um))^2)", "injections": []}
+    found = fvqp.run(changed(FILM, STEPPED | varied | {"resonator": {"photon_energy": "5 GHz"}})).dataset
+    assert np.ptp(found["gap"][0].values) > 0.2 * found.attrs["delta0_eV"]
+    np.testing.assert_allclose(found["n_qp_cell"][-1], found["n_qp_cell"][0], rtol=1e-9)
+    assert np.ptp(found["n_qp_cell"][0].values) > 0.5 * found["n_qp_cell"][0].values.max()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"gap.profile": "x - 1 um"}, 'gap.profile: "x - 1 um" is -5e-07 at x = 5e-07'),
+        (
+            {"gap.profile": "3"},
+            "gap.profile: makes a gap of 3 Delta0, above which energies.maximum of 3 Delta0",
+        ),
+        (
+            {"gap.profile": "0.4", "energies.lowest_gap": "0.5 Delta0"},
+            "energies.lowest_gap: is above a gap of 0.4 Delta0 by gap.profile",
+        ),
+        ({"gap": {"profile": "1"}}, 'gap.profile: is not used with model = "follows"'),
+        (
+            {"gap.profile": "1", "localization": {"capture_time": "1 ns"}},
+            "gap.profile: is not used with [localization], which needs one gap",
+        ),
+        (
+            {"gap.profile": "where(x < 1 um, 2, 1)"},
+            "injections[0]: quasiparticle injection: the spectrum reaches",
+        ),
+    ],
+)
+def test_what_is_no_gap_is_refused(said: Said, changes, message):
+    code, text = said(FILM, {"regions": None, **changes})
+    assert code == 2 and message in text, text
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

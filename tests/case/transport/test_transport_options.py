@@ -72,6 +72,7 @@ OPTIONS: dict[str, Option] = {
     "body.inner_radius": of_sphere("2 um"),
     "energies.rule": Option("bin"),
     "gap.model": of_sphere("fixed", "gap"),
+    "gap.profile": Option("1 - 0.1*(x > 2 um)", "gap", around=BRIEF),
     "gap.value": Option("0.9 Delta0", "gap"),
     # with paths of a third of a cell: of far shorter ones both are the same diffusion
     "quasiparticles.motion": Option(
