@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -176,3 +177,36 @@ def test_a_source_that_acts_nowhere_is_refused_on_all_ranks() -> None:
     case["injections"][0] |= {"position": ["1 mm", "1 um", "0 um"], "size": "2 um"}
     with pytest.raises(CaseError, match="acts nowhere"):
         fvqp.run(case, comm=WORLD)
+
+
+@pytest.mark.ranks(2)
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"injections": [FILM["injections"][0] | {"profile": "3 um - x", "regions": []}]},
+            r"profile: .* is -",
+        ),
+        ({"gap": {"model": "fixed", "profile": "3 um - x"}, "regions": {}}, r"gap\.profile: .* is -"),
+        ({"gap": {"model": "fixed", "profile": "where(x < 1 um, 2, 1)"}, "regions": {}}, "spectrum reaches"),
+        (
+            {
+                "initial": {
+                    "pulses": [
+                        {
+                            "centre": "2 Delta0",
+                            "width": "0.3 Delta0",
+                            "peak": 0.1,
+                            "profile": "3e5*(3 um - x)",
+                        }
+                    ]
+                }
+            },
+            r"pulses\[0\]\.profile: .* is -",
+        ),
+    ],
+    ids=["source", "gap", "below", "pulse"],
+)
+def test_a_function_that_one_rank_refuses_is_refused_on_all(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(CaseError, match=message):
+        fvqp.run(copy.deepcopy(FILM) | changes, comm=WORLD)
