@@ -89,6 +89,22 @@ class TabulatedSpectrum:
         return _panels(knots, points, lambda e: np.interp(e, knots, values))
 
 
+@dataclass(frozen=True, eq=False)
+class SpectrumFunction:
+    """Particles per energy as a function of the energy in Δ0, between the ends of the grid."""
+
+    function: Callable[[Floats], Floats]
+
+    def samples(self, points: Floats) -> tuple[Floats, Floats]:
+        """Gauss-Legendre points of the intervals of the grid."""
+        energies, amounts = _panels(points, points, self.function)
+        _finite("function", *amounts)
+        if np.any(amounts < 0.0) or not np.any(amounts > 0.0):
+            raise CaseError("function spectrum: values must not be negative, nor all zero")
+        there = amounts > 0.0
+        return energies[there], amounts[there]
+
+
 class LinearProcess(ABC):
     """A process whose coefficients of gain and loss do not depend on the occupations.
 

@@ -12,12 +12,12 @@ from scipy import constants
 
 from fvqp.case.boltzmann.tables import read_spectrum
 from fvqp.case.process import ProcessSite, ProcessTable
-from fvqp.case.quantities import PositiveEnergy, Power, PowerDensity, Time, TimeFunction
+from fvqp.case.quantities import EnergyFunction, PositiveEnergy, Power, PowerDensity, Time, TimeFunction
 from fvqp.case.scales import Units
 from fvqp.case.space import InSpace
 from fvqp.collisions import PhononInjection, QuasiparticleInjection, TimedProcess
 from fvqp.collisions.process import ExternalProcess
-from fvqp.collisions.sources import Gaussian, InjectedSpectrum, TabulatedSpectrum
+from fvqp.collisions.sources import Gaussian, InjectedSpectrum, SpectrumFunction, TabulatedSpectrum
 from fvqp.errors import CaseError
 from fvqp.expressions import Expression, amounts
 from fvqp.typing import Floats
@@ -36,6 +36,9 @@ class Injection(InSpace, ProcessTable):
     file: Path | None = None
     """In place of ``centre`` and ``width``: CSV table with columns ``energy_eV`` and ``particles``, their
     number by energy in any unit, linear between the rows."""
+    spectrum: EnergyFunction | None = None
+    """In place of `centre` and `width`: number of particles by energy as a function of the energy E, such as
+    ``"(E > 0.3 meV)*exp(-E/(0.1 meV))"``; not negative, and 0 where there are no states."""
     power: PowerDensity | None = None
     """By volume, at the centre in space."""
     total_power: Power | None = None
@@ -57,14 +60,17 @@ class Injection(InSpace, ProcessTable):
 
     @model_validator(mode="after")
     def _one_spectrum(self) -> Self:
-        if self.file is not None:
+        if self.file is not None and self.spectrum is not None:
+            raise ValueError("spectrum: is not used: the spectrum comes from a file")
+        if self.file is not None or self.spectrum is not None:
+            origin = "comes from a file" if self.file is not None else "is a function"
             for key in ("centre", "width"):
                 if getattr(self, key) is not None:
-                    raise ValueError(f"{key}: is not used: the spectrum comes from a file")
+                    raise ValueError(f"{key}: is not used: the spectrum {origin}")
             return self
         for key in ("centre", "width"):
             if getattr(self, key) is None:
-                raise ValueError(f"{key}: missing: give centre and width, or file")
+                raise ValueError(f"{key}: missing: give centre and width, spectrum, or file")
         return self
 
     @model_validator(mode="after")
@@ -135,5 +141,8 @@ class Injection(InSpace, ProcessTable):
         if self.file is not None:
             energies, particles = read_spectrum("file", self.file, ("energy_eV", "particles"), "a number")
             return TabulatedSpectrum(energies * constants.e / delta0, particles)
+        if self.spectrum is not None:
+            function, unit = Expression(self.spectrum, ("E",)), delta0 / constants.e
+            return SpectrumFunction(lambda energies: amounts(function, "spectrum", E=energies * unit))
         assert self.centre is not None and self.width is not None
         return Gaussian(self.centre.in_delta0(delta0), self.width.in_delta0(delta0))

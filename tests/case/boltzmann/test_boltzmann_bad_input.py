@@ -142,7 +142,7 @@ MISTAKES: list[tuple[dict[str, Any], dict[str, Any], str]] = [
     (
         DRIVEN,
         {"injections": [{"of": "phonons", "centre": "3 Delta0", "power": "1 W/m^3"}]},
-        "injections[0].width: missing: give centre and width, or file",
+        "injections[0].width: missing: give centre and width, spectrum, or file",
     ),
     (
         DRIVEN,

@@ -112,6 +112,7 @@ ELSEWHERE = {
     "injections.size",
     "injections.position",
     "injections.profile",
+    "injections.spectrum",
     "injections.start",
     "injections.duration",
     "injections.time_profile",

@@ -85,6 +85,17 @@ def test_a_spectrum_may_be_written_as_function():
     np.testing.assert_allclose(found["n_qp_cell"], wanted["n_qp_cell"], rtol=1e-10)
 
 
+def test_an_injected_spectrum_may_be_written_as_function():
+    brief = changed(PULSED, {"evolution.end": "30 ns"})
+    wanted = fvqp.run(brief).dataset
+    unit = wanted.attrs["delta0_eV"]
+    given = {key: value for key, value in SOURCE.items() if key not in ("centre", "width")}
+    given["spectrum"] = f"exp(-((E/{unit!r} - 2.5)/0.2)^2/2)"
+    found = fvqp.run(changed(brief, {"injections": [given]})).dataset
+    np.testing.assert_allclose(found["energy_ph_cell"], wanted["energy_ph_cell"], rtol=1e-4)
+    np.testing.assert_allclose(found["energy_injected"], wanted["energy_injected"], rtol=1e-12)
+
+
 def test_total_power_is_that_of_the_integral():
     """Power at the centre follows from the integral of the profile over the cells of the place."""
     density = changed(PULSED, {"injections.0.total_power": None, "injections.0.power": "1e9 W/m^3"})
@@ -104,6 +115,12 @@ def test_total_power_is_that_of_the_integral():
         ({"profile": "1 - x/(3 um)"}, 'injections[0].profile: "1 - x/(3 um)" is -0.166667 at x = 3.5e-06'),
         ({"profile": "x < 0"}, "injections[0].profile: is 0 in all cells of its place"),
         ({"size": "1 um"}, "injections[0].profile: is not used with size; give one of them"),
+        ({"spectrum": "1"}, "injections[0].centre: is not used: the spectrum is a function"),
+        (
+            {"spectrum": "E - 1 eV", "centre": None, "width": None},
+            'injections[0].spectrum: "E - 1 eV" is -',
+        ),
+        ({"spectrum": "0", "centre": None, "width": None}, "injections[0]: function spectrum: values must"),
         ({"time_profile": "x"}, 'injections[0].time_profile: "x": "x" is not known (allowed: t, pi)'),
         ({"time_profile": "1 - t/(1 ns)"}, 'injections[0].time_profile: "1 - t/(1 ns)" is -'),
         ({"time_profile": "1", "duration": None}, "injections[0].time_profile: needs a duration"),

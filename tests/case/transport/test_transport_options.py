@@ -148,6 +148,11 @@ OPTIONS: dict[str, Option] = {
         ["3 um", "1 um", "0 um"], around={"injections.0.size": "1 um", "injections.0.regions": None}
     ),
     "injections.profile": Option("1 + (x > 3 um)", around={"injections.0.regions": None}),
+    "injections.spectrum": Option(
+        [{"of": "quasiparticles", "spectrum": "E > 0.3 meV", "power": "1e9 W/m^3", "regions": ["strip"]}],
+        around=BRIEF,
+        path="injections",
+    ),
     "injections.start": Option("5 ns", around=BRIEF),
     "injections.duration": Option("5 ns", around=BRIEF),
     "injections.time_profile": Option("t/(5 ns)", around=BRIEF | {"injections.0.duration": "5 ns"}),
