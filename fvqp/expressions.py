@@ -75,6 +75,8 @@ _QUANTITY = re.compile(
     + r")(?!\w)"
 )
 
+_POWER_OF_QUANTITY = re.compile(_QUANTITY.pattern + r"\s*(?:\^|\*\*)")
+
 
 @dataclass(frozen=True)
 class Expression:
@@ -123,6 +125,11 @@ class Expression:
         text, said = self.text, shown(self.text)
         if len(text) > MAX_LENGTH:
             raise CaseError(f"{said}: an expression has at most {MAX_LENGTH} characters, got {len(text)}")
+        if unclear := _POWER_OF_QUANTITY.search(text):
+            one = f"{unclear[1]} {unclear[2]}"
+            raise CaseError(
+                f"{said}: a power of {one} is not clear; write ({one})^2 or {unclear[1]}*(1 {unclear[2]})^2"
+            )
         scaled = _QUANTITY.sub(lambda found: f"({found[1]}*{UNITS[found[2]]!r})", text)
         try:
             tree = ast.parse(scaled.replace("^", "**").strip(), mode="eval").body

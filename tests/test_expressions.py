@@ -70,6 +70,9 @@ def test_names_broadcast():
         ("-" * (MAX_DEPTH + 1) + "x", f"more than {MAX_DEPTH} operations"),
         ("9" * 900, "is not"),
         ("3 kg*x", "is not an expression"),
+        ("x/2 um^2", "a power of 2 um is not clear; write (2 um)^2 or 2*(1 um)^2"),
+        ("x\0", "is not an expression"),
+        ("\ud800", "is not an expression"),
     ],
 )
 def test_everything_else_is_refused(text, message):
