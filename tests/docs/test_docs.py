@@ -22,7 +22,10 @@ from fvqp.case import case_from_dict, load_case
 CHEAP = ("mesh", "symmetry", "check", "new")
 #: Pages whose code takes seconds.
 LONG = (
-    *(f"docs/tutorials/{page}.md" for page in ("fit", "hot_pulse", "particle_hit", "sphere", "weak_link")),
+    *(
+        f"docs/tutorials/{page}.md"
+        for page in ("fit", "hot_pulse", "mkid", "particle_hit", "sphere", "weak_link")
+    ),
     *(f"docs/howto/{page}.md" for page in ("fit", "flux-noise", "gds", "mesh", "microwaves")),
     *(f"docs/theory/{page}.md" for page in ("proximity", "selfconsistency")),
 )
