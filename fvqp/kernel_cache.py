@@ -3,7 +3,8 @@
 numba keeps the compiled forms of a function in numbered files, and an index of which argument types have
 which number. It writes the index first and takes no lock, so that two processes can give one number to
 different argument types, or one can read what an older source left under a number: either would run the
-wrong code. Importing this module makes numba save under a lock, the file before the index.
+wrong code. Importing this module makes numba save under a lock, the file before the index; all kernels take
+`njit` from here.
 
 Both hold references to classes of argument types. After an update in place that renamed such a class they
 cannot be read; then they count as empty, and the function is compiled anew.
@@ -18,10 +19,14 @@ import fcntl
 import pickle
 from collections.abc import Iterator
 from itertools import count
+from pathlib import Path
 from typing import Any
 
-from numba.core.caching import IndexDataCacheFile
+from numba import njit as njit
+from numba.core.caching import FunctionCache, IndexDataCacheFile
 from numpy.typing import NDArray
+
+from fvqp.errors import FvqpError
 
 # Raised by pickle for classes and modules that are gone, and for files that were cut off.
 _UNREADABLE = (
@@ -35,6 +40,7 @@ _UNREADABLE = (
 )
 _load_index_of_numba = IndexDataCacheFile._load_index
 _load_of_numba = IndexDataCacheFile.load
+_init_of_numba = FunctionCache.__init__
 
 
 def read_only(array: NDArray[Any]) -> NDArray[Any]:
@@ -80,6 +86,19 @@ def _load(self: Any, key: object) -> Any:
         return None
 
 
+def _init(self: Any, function: Any) -> None:
+    """``FunctionCache.__init__``; says what to do where neither package nor home folder can be written."""
+    try:
+        _init_of_numba(self, function)
+    except RuntimeError as error:
+        folder = Path(function.__code__.co_filename).parent
+        raise FvqpError(
+            f"compiled loops cannot be kept: {folder} and the user's cache folder cannot be written; set the "
+            "environment variable NUMBA_CACHE_DIR to a folder that can"
+        ) from error
+
+
+FunctionCache.__init__ = _init
 IndexDataCacheFile.save = _save
 IndexDataCacheFile.load = _load
 IndexDataCacheFile._load_index = _load_index

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -9,9 +10,10 @@ from threading import Barrier
 from types import ModuleType
 
 import pytest
-from numba.core.caching import IndexDataCacheFile
+from numba.core.caching import FunctionCache, IndexDataCacheFile
 
-import fvqp.kernel_cache  # noqa: F401
+from fvqp.errors import FvqpError
+from fvqp.kernel_cache import njit
 
 
 def test_savers_at_the_same_time_get_numbers_of_their_own(tmp_path: Path) -> None:
@@ -78,3 +80,24 @@ def test_files_that_refer_to_a_renamed_class_are_written_anew(
     newer.save("types", "new code")
     assert newer.load("types") == "new code"
     assert len(list(tmp_path.glob("*.nbc"))) == 2
+
+
+def test_nowhere_to_keep_compiled_loops(monkeypatch: pytest.MonkeyPatch) -> None:
+    def nowhere(function: object) -> None:
+        raise RuntimeError(f"cannot cache function {function}: no locator available")
+
+    monkeypatch.setattr(FunctionCache, "_impl_class", staticmethod(nowhere))
+    with pytest.raises(
+        FvqpError, match="compiled loops cannot be kept: .*tests and .*set the.*NUMBA_CACHE_DIR"
+    ):
+        njit(cache=True)(test_code_of_an_older_source_is_never_read)
+
+
+def test_all_kernels_are_kept_in_this_way() -> None:
+    package = Path(__file__).parents[1] / "fvqp"
+    sources = {path: path.read_text() for path in package.rglob("*.py") if path.name != "kernel_cache.py"}
+    compiled = {path for path, text in sources.items() if "@njit" in text}
+    assert len(compiled) > 20
+    assert {
+        path for path in compiled if not re.search("from fvqp.kernel_cache import .*njit", sources[path])
+    } == set()

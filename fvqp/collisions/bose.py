@@ -11,9 +11,11 @@ from __future__ import annotations
 from math import factorial
 
 import numpy as np
-from numba import njit, types
+from numba import types
 from numba.extending import intrinsic
 from numpy.polynomial import chebyshev
+
+from fvqp.kernel_cache import njit
 
 #: ln 2 as a sum whose first part times a small integer is exact, and its inverse.
 LN2_HIGH, LN2_LOW, PER_LN2 = (

@@ -14,12 +14,11 @@ from collections.abc import Callable
 from typing import Protocol
 
 import numpy as np
-from numba import njit
 from scipy import fft
 
-import fvqp.kernel_cache  # noqa: F401
 from fvqp.collisions.integrals import Products, Spectra
 from fvqp.energy import EnergyAxis
+from fvqp.kernel_cache import njit
 from fvqp.threads import share
 from fvqp.typing import Complexes, Floats
 

@@ -16,12 +16,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 from scipy import fft
 
 from fvqp.collisions.pair_sums_uniform import Uniform
 from fvqp.energy import BinWeights
+from fvqp.kernel_cache import njit
 from fvqp.threads import share
 from fvqp.typing import Complexes, Floats
 

@@ -19,10 +19,10 @@ rest; what more there are have loops of their own before and after it.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from fvqp.collisions.bose import bose
 from fvqp.collisions.pair_sums_nonuniform import EMPTY_POINT, MIN_OCCUPATION
+from fvqp.kernel_cache import njit
 
 #: Cells that go together: their occupations and rates stay in a processor's second cache.
 TOGETHER = 32

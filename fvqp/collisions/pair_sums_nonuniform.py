@@ -15,11 +15,11 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from fvqp.collisions.bose import bose
 from fvqp.energy import EnergyAxis
+from fvqp.kernel_cache import njit
 
 #: Occupations of phonons with whose inverse one can still reckon; points with fewer count as empty, and
 #: `bose` has no fewer either.

@@ -13,8 +13,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from fvqp.kernel_cache import njit
 
 # Sums may be reordered, nothing else: brackets must cancel in equilibrium.
 _MATH = {"reassoc", "contract"}

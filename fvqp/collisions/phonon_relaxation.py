@@ -20,9 +20,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 
 import numpy as np
-from numba import njit
 
-import fvqp.kernel_cache  # noqa: F401
 from fvqp.collisions.bose import bose
 from fvqp.collisions.electron_phonon import FOURIER_FROM, Coupling, ElectronPhonon, Evaluation
 from fvqp.collisions.integrals import Spectra, conserve
@@ -30,6 +28,7 @@ from fvqp.collisions.phonon_bath import PhononBath
 from fvqp.collisions.quasistatic_phonons import SLOWEST, STEEPEST, QuasistaticPhonons, inverted, weights
 from fvqp.energy import BinWeights, EnergyAxis
 from fvqp.errors import CaseError
+from fvqp.kernel_cache import njit
 from fvqp.threads import share
 from fvqp.typing import Floats
 

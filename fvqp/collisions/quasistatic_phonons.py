@@ -20,11 +20,10 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
-import fvqp.kernel_cache  # noqa: F401
 from fvqp.collisions.bose import bose
 from fvqp.collisions.pair_sums_nonuniform import PairTable
+from fvqp.kernel_cache import njit
 from fvqp.threads import share
 from fvqp.typing import Floats, Ints
 

@@ -15,12 +15,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-from numba import njit
 from numpy.typing import ArrayLike
 from scipy.special import ellipe, ellipk
 
 from fvqp.energy import EnergyAxis
 from fvqp.energy.bin_weights import BinWeights, Rule, bcs_weights
+from fvqp.kernel_cache import njit
 from fvqp.typing import Floats, Ints
 
 #: Largest phonon energy, in Δ, whose rate of pair breaking is made exact. The sums converge with order 2

@@ -7,8 +7,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from fvqp.kernel_cache import njit
 
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(8)
 _NARROW = 0.03  # up to here the series of ln(1 + x) = 2 artanh z is exact to rounding

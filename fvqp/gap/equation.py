@@ -15,12 +15,12 @@ from collections.abc import Callable
 from typing import Literal
 
 import numpy as np
-from numba import njit
 from numpy.typing import ArrayLike
 from scipy.optimize import brentq
 
 from fvqp.energy import equilibrium
 from fvqp.errors import CaseError
+from fvqp.kernel_cache import njit
 from fvqp.spectral import BinnedSpectrum, bin_averages, supercurrent_integral
 from fvqp.spectral.branch import SMALLEST_BROADENING, parts, retarded_root
 from fvqp.spectral.integrals import antiderivative

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from fvqp.gap.bin_spectrum import (
     condensate,
@@ -18,6 +17,7 @@ from fvqp.gap.bin_spectrum import (
     spectrum,
     workspace,
 )
+from fvqp.kernel_cache import njit
 
 FOUND, NORMAL, BELOW_GRID, REFUSED = 0, 1, 2, 3
 """How the search for a gap ends."""

@@ -13,9 +13,8 @@ from collections.abc import Callable
 
 import numpy as np
 from mpi4py import MPI
-from numba import njit
 
-import fvqp.kernel_cache  # noqa: F401
+from fvqp.kernel_cache import njit
 from fvqp.threads import share
 from fvqp.typing import Floats
 

@@ -9,8 +9,8 @@ read and written once for the four.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from fvqp.kernel_cache import njit
 from fvqp.simd import LANES, add, fnma, load, load_at, mul, prefetch_at, store, store_at, zeros
 from fvqp.solvers.ordering import Symbolic
 from fvqp.typing import Floats, Ints

@@ -17,11 +17,11 @@ from types import SimpleNamespace
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 from scipy.linalg.lapack import dgetrf
 
 from fvqp.errors import ConvergenceError
+from fvqp.kernel_cache import njit
 from fvqp.petsc import PETSc, destroyed_with, weakly
 from fvqp.typing import Floats, Ints
 

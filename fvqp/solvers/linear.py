@@ -22,10 +22,10 @@ import weakref
 
 import numpy as np
 from mpi4py import MPI
-from numba import get_num_threads, njit
+from numba import get_num_threads
 
-import fvqp.kernel_cache  # noqa: F401
 from fvqp.errors import ConvergenceError
+from fvqp.kernel_cache import njit
 from fvqp.petsc import PETSc
 from fvqp.simd import LANES
 from fvqp.solvers.batched_lu import TooMuchFill

@@ -14,9 +14,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
-import fvqp.kernel_cache  # noqa: F401
+from fvqp.kernel_cache import njit
 from fvqp.solvers.numbering import Numbering
 from fvqp.solvers.substructuring import Substructuring
 from fvqp.threads import share

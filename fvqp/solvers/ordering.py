@@ -10,11 +10,10 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from scipy.sparse import csr_matrix
 from scipy.sparse.csgraph import reverse_cuthill_mckee
 
-import fvqp.kernel_cache  # noqa: F401
+from fvqp.kernel_cache import njit
 from fvqp.petsc import PETSc
 from fvqp.typing import Ints
 

@@ -21,7 +21,8 @@ used, which keeps quantities of order Γ accurate relative to themselves.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from fvqp.kernel_cache import njit
 
 # Γ → 0+ is taken here: energies of order Δ are not known any better in double precision.
 SMALLEST_BROADENING = 1e-13

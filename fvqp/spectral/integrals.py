@@ -13,10 +13,10 @@ with ``dε = −i ds``. No logarithm crosses its cut, because T stays in a quart
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import ArrayLike
 
 from fvqp.errors import CaseError
+from fvqp.kernel_cache import njit
 from fvqp.spectral.branch import SMALLEST_BROADENING, retarded_root
 from fvqp.spectral.usadel import check_parameters
 from fvqp.typing import Floats

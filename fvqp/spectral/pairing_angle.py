@@ -6,8 +6,8 @@ Arrays of angles are real: ``x[cell, 2, energy]`` holds real and imaginary part.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from fvqp.kernel_cache import njit
 from fvqp.spectral.quadrature import BinRule
 from fvqp.spectral.usadel import solve
 from fvqp.typing import Complexes, Floats, Ints

@@ -11,11 +11,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from numpy.typing import ArrayLike
 
 from fvqp.errors import CaseError, ConvergenceError
-from fvqp.kernel_cache import read_only
+from fvqp.kernel_cache import njit, read_only
 from fvqp.spectral.branch import SMALLEST_BROADENING, parts, retarded_root
 from fvqp.threads import share
 from fvqp.typing import Bools, Complexes, Floats

@@ -10,9 +10,7 @@ energies are plain arithmetic that the compiler vectorises.
 
 from __future__ import annotations
 
-from numba import njit
-
-import fvqp.kernel_cache  # noqa: F401
+from fvqp.kernel_cache import njit
 from fvqp.transport.operator_tables import Coefficients, LeadCells, Links, OperatorFaces  # noqa: F401
 from fvqp.transport.two_point_kernels import entry, projected
 

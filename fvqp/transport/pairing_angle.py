@@ -17,8 +17,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from fvqp.kernel_cache import njit
 
 #: Steps of Newton's method for the drop of the angle at a barrier.
 _BARRIER_STEPS = 30

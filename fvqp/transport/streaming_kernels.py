@@ -12,9 +12,8 @@ written once.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
-import fvqp.kernel_cache  # noqa: F401
+from fvqp.kernel_cache import njit
 
 #: Keeps 0/0 at 1 without a branch; far below any occupation.
 TINY = 1e-300

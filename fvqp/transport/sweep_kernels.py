@@ -8,9 +8,8 @@ A loop does the energies from ``e0`` to ``e1``, as in `fvqp.transport.streaming_
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
-import fvqp.kernel_cache  # noqa: F401
+from fvqp.kernel_cache import njit
 
 #: Energies of a direction are padded to rows of so many, which processors add and divide at once.
 LANES = 8

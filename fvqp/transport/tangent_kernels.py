@@ -8,9 +8,8 @@ Where limits bind, the derivative is that of the neighbour and the face that set
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
-import fvqp.kernel_cache  # noqa: F401
+from fvqp.kernel_cache import njit
 from fvqp.transport.streaming_kernels import REACH, TINY, _arms, _edges, _outward, _seen
 
 

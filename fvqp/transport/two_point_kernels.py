@@ -9,10 +9,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from numba import njit
 from numpy.typing import NDArray
 
-import fvqp.kernel_cache  # noqa: F401
+from fvqp.kernel_cache import njit
 from fvqp.simd import LANES, add, add_multiple, load_at, mul, store_at, sub, zeros
 
 

@@ -9,11 +9,10 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from numpy.typing import ArrayLike
 
-import fvqp.kernel_cache  # noqa: F401
 from fvqp.errors import CaseError
+from fvqp.kernel_cache import njit
 from fvqp.models.clusters.mean_field import approximate_number
 from fvqp.models.clusters.rates import Cluster
 from fvqp.typing import Floats, Ints

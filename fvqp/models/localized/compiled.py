@@ -5,10 +5,10 @@
 from __future__ import annotations
 
 from llvmlite import ir
-from numba import njit, types
+from numba import types
 from numba.extending import intrinsic
 
-import fvqp.kernel_cache  # noqa: F401
+from fvqp.kernel_cache import njit
 
 loop = njit(cache=True, nogil=True, _nrt=False)
 """A function that makes no arrays: reference counts would cost more than an event."""

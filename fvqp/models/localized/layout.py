@@ -12,10 +12,10 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
-from numba import njit
 from scipy.stats import poisson
 
 from fvqp.errors import CaseError
+from fvqp.kernel_cache import njit
 from fvqp.models.localized.domain import sphere_volume
 from fvqp.models.localized.dynamics import Far
 from fvqp.models.localized.gas import Grid, empty_grid, gap2

@@ -11,9 +11,10 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit, uint64
+from numba import uint64
 from numpy.typing import NDArray
 
+from fvqp.kernel_cache import njit
 from fvqp.models.localized.compiled import loop
 from fvqp.typing import Floats, Ints32
 
