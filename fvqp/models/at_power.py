@@ -101,7 +101,7 @@ def _at_rate(
     medium = problem.media[0].medium
     fixed = _scaled(_drive(problem, name), rate)
     trial = BoltzmannProblem(
-        problem.body.space, problem.grid, replace(medium, processes={**medium.processes, name: fixed})
+        problem.cells.space, problem.grid, replace(medium, processes={**medium.processes, name: fixed})
     )
     state = balanced_state(trial, guess, tolerance=tolerance, max_iterations=most).state
     return state, _absorbed(trial, fixed, state)
@@ -113,7 +113,7 @@ def _drive(problem: BoltzmannProblem, name: str) -> PhotonDrive:
     Raises:
         CaseError: several cells, or a process that is no drive at given power.
     """
-    processes = problem.media[0].medium.processes if problem.body.n_owned == 1 else {}
+    processes = problem.media[0].medium.processes if problem.cells.n_owned == 1 else {}
     drive = processes.get(name)
     if not isinstance(drive, PhotonDrive) or drive.power is None:
         raise CaseError(f"{name}: need one cell, and photons of which the absorbed power is given")

@@ -32,7 +32,7 @@ def prepare(comm: MPI.Comm) -> Callable[[], float]:
         quasiparticles=motion,
         phonons=motion,
     )
-    radius = np.arange(128.0)[problem.body.space.chain.global_id[: problem.body.n_owned]] / 128.0
+    radius = np.arange(128.0)[problem.cells.space.chain.global_id[: problem.cells.n_owned]] / 128.0
     cold = problem.thermal(0.3)
     hot = 1.0 + np.exp(-8.0 * radius**2)[:, None, None]
     state = problem.state(np.minimum(0.5, cold.f * hot), cold.n * hot)

@@ -79,7 +79,7 @@ class Peer:
         pairs = streaming.layout.face_cells
         self.faces = [
             [(face, pairs[face].sum() - cell) for face in np.flatnonzero((pairs == cell).any(axis=1))]
-            for cell in range(problem.body.n_owned)
+            for cell in range(problem.cells.n_owned)
         ]
         self.inner = (pairs >= 0).all(axis=1)
 
@@ -148,9 +148,9 @@ def test_step_of_a_film(
             ours(problem, state), peer.step(state), (state.f[:, 0], state.n[:, 0]), strict=True
         ):
             assert np.abs(found - expected).max() < 1e-10 * np.abs(expected - before).max()
-    pairs, loop = (best(partial(peer.step, state), 1) / problem.body.n_owned for peer in peers)
+    pairs, loop = (best(partial(peer.step, state), 1) / problem.cells.n_owned for peer in peers)
     problem, state, _ = film(bins, 12, temperature)
-    cell = best(lambda: ours(problem, state), 7) / problem.body.n_owned
+    cell = best(lambda: ours(problem, state), 7) / problem.cells.n_owned
     report(
         f"step of a diffusive film, {bins} bins, bath at {temperature:g} Delta0, a cell",
         f"{cell * 1e6:.0f} us; in numpy, all pairs of a cell {pairs * 1e3:.1f} ms, ratio {pairs / cell:.0f}; "

@@ -81,7 +81,7 @@ def steady(space: Mesh | Shells, directions: Directions | None) -> np.ndarray:
     state = SteadySolver(problem, 1e-9).solve(problem.state(BATH.f, BATH.n))
     named, left = net_power(problem, state)
     assert abs(left) < 1e-12 * named["source"]
-    volume, ledger = problem.body.volume, problem.ledger(state)
+    volume, ledger = problem.cells.volume, problem.ledger(state)
     square = space.centroid**2 if isinstance(space, Shells) else (space.centroid**2).sum(axis=1)
     held = volume * problem.densities(state)
     sums = np.array([ledger.number, ledger.quasiparticles, ledger.phonons]) / volume.sum()

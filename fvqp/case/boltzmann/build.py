@@ -9,8 +9,8 @@ import numpy as np
 from scipy import constants
 
 from fvqp.case.boltzmann.energies import axis_limits, spaced_axis
+from fvqp.case.boltzmann.materials import CaseMaterial, case_material
 from fvqp.case.boltzmann.schema import MAX_BINS, BoltzmannCase
-from fvqp.case.boltzmann.substances import Substance, substance
 from fvqp.case.boltzmann.tables import read_spectrum
 from fvqp.case.process import ProcessSite, built, given_processes
 from fvqp.case.quantities import Energy
@@ -25,7 +25,7 @@ from fvqp.energy.bin_weights import Rule
 from fvqp.errors import CaseError
 from fvqp.gap import SelfConsistentGap, condensate_energy
 from fvqp.models.boltzmann import BoltzmannProblem, Medium, State
-from fvqp.models.boltzmann.medium import Filled
+from fvqp.models.boltzmann.medium import MediumCells
 from fvqp.models.strong_coupling import StrongCoupling
 from fvqp.typing import Floats
 
@@ -49,7 +49,7 @@ class BoltzmannSetup:
         gap: in Δ0, of a fixed gap.
     """
 
-    reference: Substance
+    reference: CaseMaterial
     units: Units
     grid: EnergyAxis
     collisions: ElectronPhonon
@@ -68,7 +68,7 @@ class BoltzmannSetup:
 
     def bin_weights(self, gap: float) -> BinWeights:
         """Bin weights at a gap."""
-        return Filled(self.medium, self.grid, np.arange(1), 1).bin_weights(np.array([gap]))
+        return MediumCells(self.medium, self.grid, np.arange(1), 1).bin_weights(np.array([gap]))
 
     def condensate(self, gap: float) -> float:
         """Energy of the condensate, in 4 N0 Δ0²; 0 for a fixed gap of strong coupling."""
@@ -79,7 +79,7 @@ class BoltzmannSetup:
 
 def build_setup(case: BoltzmannCase) -> BoltzmannSetup:
     """Material, units, grid and collisions of a case; raises :class:`CaseError`."""
-    reference = substance(case.material, case.spectrum, f"{case.source}: ", "Boltzmann")
+    reference = case_material(case.material, case.spectrum, f"{case.source}: ", "Boltzmann")
     units, strong, follows = reference.units, reference.strong, case.gap.model == "follows"
     gap = 1.0 if case.gap.value is None else case.gap.value.in_delta0(units.energy)
     if strong is not None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from fvqp.case.boltzmann.materials import CaseMaterial
 from fvqp.case.boltzmann.schema import MAX_BINS, Energies
 from fvqp.case.boltzmann.strong import largest_phonon
-from fvqp.case.boltzmann.substances import Substance
 from fvqp.energy import EnergyAxis
 from fvqp.errors import CaseError
 
@@ -29,24 +29,29 @@ class AxisLimits(NamedTuple):
 
 
 def axis_limits(
-    energies: Energies, source: str, substances: Sequence[Substance], gaps: Sequence[float], *, follows: bool
+    energies: Energies,
+    source: str,
+    materials: Sequence[CaseMaterial],
+    gaps: Sequence[float],
+    *,
+    follows: bool,
 ) -> AxisLimits:
     """Return the limits of an axis; raise `CaseError` where it does not hold the gaps.
 
     Args:
         energies: table of the case ``source``.
-        substances: superconductors of the case, the reference first.
+        materials: superconductors of the case, the reference first.
         gaps: those that are fixed, Δ0.
         follows: True if others follow.
     """
-    delta0, key = substances[0].material.gap, f"{source}: energies"
+    delta0, key = materials[0].material.gap, f"{source}: energies"
     width, maximum = energies.width.in_delta0(delta0), energies.maximum.in_delta0(delta0)
     top = None if energies.phonon_maximum is None else energies.phonon_maximum.in_delta0(delta0)
-    if substances[0].strong is not None:
-        top = largest_phonon(substances[0].strong, top, maximum, source)
-    cold = [one.material.gap / delta0 for one in substances[1:]]
+    if materials[0].strong is not None:
+        top = largest_phonon(materials[0].strong, top, maximum, source)
+    cold = [one.material.gap / delta0 for one in materials[1:]]
     # Damping leaves states everywhere below the gap of a spectrum at a temperature.
-    warm = any(one.spectrum.temperature is not None for one in substances)
+    warm = any(one.spectrum.temperature is not None for one in materials)
     lowest, highest = 0.0 if follows or warm else min(gaps), max([1.0, *gaps, *cold])
     if energies.lowest_gap is not None:
         lowest, least = energies.lowest_gap.in_delta0(delta0), min(gaps or [1.0, *cold])

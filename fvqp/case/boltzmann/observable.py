@@ -45,7 +45,7 @@ class BoltzmannRun:
         self.units: Units = setup.units
         self.regions = regions or {}
         self.film = case.model == "boltzmann"
-        self.volume = float(self.sum(problem.body.volume))
+        self.volume = float(self.sum(problem.cells.volume))
 
     def recorded(self) -> list[BoltzmannObservable]:
         """Return the observables that are recorded."""
@@ -55,7 +55,7 @@ class BoltzmannRun:
     def sum(self, values: Floats) -> Floats:
         """Return ``values[n_owned, ...]`` summed over the cells of all ranks. Collective."""
         out = np.atleast_1d(np.sum(values, axis=0))
-        self.problem.body.comm.Allreduce(MPI.IN_PLACE, out)
+        self.problem.cells.comm.Allreduce(MPI.IN_PLACE, out)
         return out if np.ndim(values) > 1 else out[0]
 
     @cached_property
@@ -122,7 +122,7 @@ class BoltzmannSample:
 
     def mean(self, field: Floats) -> float:
         """Return the mean over the body of a field ``(n_owned,)``, by volume. Collective."""
-        return float(self.run.sum(field * self.problem.body.volume)) / self.run.volume
+        return float(self.run.sum(field * self.problem.cells.volume)) / self.run.volume
 
     @cached_property
     def f(self) -> Floats:
@@ -148,10 +148,10 @@ class BoltzmannSample:
 
     def in_regions(self, field: Floats) -> Floats:
         """Return the means over regions of a field ``(n_owned,)``, by volume. Collective."""
-        volume = self.problem.body.volume
+        volume = self.problem.cells.volume
         cells = self.run.regions.values()
         sums = np.array([[field[here] @ volume[here], volume[here].sum()] for here in cells])
-        self.problem.body.comm.Allreduce(MPI.IN_PLACE, sums)
+        self.problem.cells.comm.Allreduce(MPI.IN_PLACE, sums)
         return np.asarray(sums[:, 0] / sums[:, 1])
 
     @cached_property

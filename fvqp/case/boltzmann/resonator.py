@@ -48,11 +48,11 @@ class Probed:
         """
         self._probe, self._problem = probe, problem
         region = getattr(probe, "region", None)
-        cells = np.arange(problem.body.n_owned) if region is None else regions[region]
+        cells = np.arange(problem.cells.n_owned) if region is None else regions[region]
         self._cells = cells[np.isfinite(gap[cells]) & (gap[cells] > 0.0)]
         self._frequency = probe.photon_energy.in_delta0(units.energy)
-        self._volume = problem.body.volume[self._cells]
-        self._whole = float(problem.body.comm.allreduce(float(self._volume.sum())))
+        self._volume = problem.cells.volume[self._cells]
+        self._whole = float(problem.cells.comm.allreduce(float(self._volume.sum())))
         if not self._whole > 0.0:
             raise CaseError("resonator.region: holds no superconductor")
         rest = np.ones(1) if film else problem.gap_at_rest[self._cells]
@@ -70,7 +70,7 @@ class Probed:
             self._known = gaps, MattisBardeen(problem.grid, gaps, self._frequency)
         here = self._known[1](problem.mean_f(state.f)[self._cells])
         sums = np.array([self._volume @ here.sigma1, self._volume @ here.sigma2, self._volume @ self._empty])
-        problem.body.comm.Allreduce(MPI.IN_PLACE, sums)
+        problem.cells.comm.Allreduce(MPI.IN_PLACE, sums)
         sigma1, sigma2, cold = (sums / self._whole).tolist()
         share = probe.kinetic_inductance_fraction
         film = 1.0 if probe.thickness is None else float(film_factor(probe.thickness))

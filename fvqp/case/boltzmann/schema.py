@@ -46,7 +46,7 @@ def _increasing(values: tuple[float, ...]) -> tuple[float, ...]:
 Share = Annotated[Number, Field(gt=0, le=1)]
 
 
-class MaterialChoice(Table):
+class MaterialTable(Table):
     """A material of the library by name, with numbers of one's own in place of the library's where given."""
 
     name: Name
@@ -88,7 +88,7 @@ class Spectrum(Table):
         return self
 
     def problems(
-        self, where: str, material: MaterialChoice, gap: str, follows: bool
+        self, where: str, material: MaterialTable, gap: str, follows: bool
     ) -> Iterator[tuple[str, str]]:
         """Return keys that contradict a spectrum of Eliashberg theory, each with what is wrong.
 
@@ -370,7 +370,7 @@ class BoltzmannCase(Case):
 
     model: Literal["boltzmann"]
     """The equations: kinetics of quasiparticles and phonons."""
-    material: MaterialChoice
+    material: MaterialTable
     spectrum: Spectrum = Spectrum()
     energies: Energies
     collisions: BoltzmannCollisions = BoltzmannCollisions()

@@ -86,7 +86,7 @@ def coupling(case: ClustersCase) -> float:
     return FLUX_PER_SPIN if noise.arm_width is None else flux_per_spin(noise.arm_width * 1e6)
 
 
-class Clusters:
+class ClusterPoints:
     """The clusters of a case, by their place in the sweep.
 
     Attributes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from fvqp.case.clusters.build import Clusters
+from fvqp.case.clusters.build import ClusterPoints
 from fvqp.case.clusters.schema import ClustersCase
 from fvqp.errors import CaseError
 from fvqp.models.clusters import Cluster
@@ -21,7 +21,7 @@ MAX_STORED = 50_000_000
 
 def check_case(case: ClustersCase) -> None:
     """Raise `CaseError` for clusters that cannot be, or are too large; earlier results have to be there."""
-    clusters = Clusters(case)
+    clusters = ClusterPoints(case)
     for place in clusters.places():
         if place[1] == 0:
             clusters.number(place)
@@ -102,7 +102,7 @@ def _figure_problems(case: ClustersCase) -> Iterator[tuple[str, str]]:
             yield key, f'"{figure.kind}" needs several generations'
 
 
-def _check_length(case: ClustersCase, clusters: Clusters, place: tuple[int, ...]) -> None:
+def _check_length(case: ClustersCase, clusters: ClusterPoints, place: tuple[int, ...]) -> None:
     lifetimes = case.trajectories.lifetimes
     # Every arrival is followed by about one other event.
     events = 2.0 * lifetimes * approximate_number(clusters.at(place)) ** 2
@@ -118,7 +118,7 @@ def _as_printed(cluster: Cluster) -> bool:
     return cluster.spin == "quantum" and cluster.algebra == "paper"
 
 
-def _check_start(case: ClustersCase, clusters: Clusters) -> None:
+def _check_start(case: ClustersCase, clusters: ClusterPoints) -> None:
     table = case.evolution
     assert table is not None
     for place in clusters.places():

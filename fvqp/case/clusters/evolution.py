@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from mpi4py import MPI
 
-from fvqp.case.clusters.build import Clusters
+from fvqp.case.clusters.build import ClusterPoints
 from fvqp.models.clusters.evolution import (
     TransientStatistics,
     evolve_fokker_planck,
@@ -27,7 +27,7 @@ def define(sweep: SweepDataset) -> None:
         sweep.define("P_evolution", ("time", "N"))
 
 
-def evolved(clusters: Clusters, place: tuple[int, ...], sweep: SweepDataset) -> dict[str, Any]:
+def evolved(clusters: ClusterPoints, place: tuple[int, ...], sweep: SweepDataset) -> dict[str, Any]:
     """Return the recorded evolution of a place."""
     found = _evolution(clusters, place)
     values: dict[str, Any] = {"N_mean_evolution": found.number}
@@ -48,7 +48,7 @@ def evolved(clusters: Clusters, place: tuple[int, ...], sweep: SweepDataset) -> 
     return values
 
 
-def _evolution(clusters: Clusters, place: tuple[int, ...]) -> TransientStatistics:
+def _evolution(clusters: ClusterPoints, place: tuple[int, ...]) -> TransientStatistics:
     case, cluster, equation = clusters.case, clusters.at(place), clusters.equation(place)
     table, solver = case.evolution, case.solver
     assert table is not None

@@ -11,7 +11,7 @@ import numpy as np
 from mpi4py import MPI
 
 from fvqp.case.clusters import evolution
-from fvqp.case.clusters.build import CUBIC_MICROMETRE, Clusters, coupling
+from fvqp.case.clusters.build import CUBIC_MICROMETRE, ClusterPoints, coupling
 from fvqp.case.clusters.schema import ClustersCase
 from fvqp.case.petsc_options import check_options_used
 from fvqp.case.study import PointStudy
@@ -53,7 +53,7 @@ class ClustersStudy(PointStudy):
     def __init__(self, case: ClustersCase, comm: MPI.Comm, out: Path | None, solve: bool = True) -> None:
         super().__init__(case, comm, out, solve)
         check_options_used(case, f'method = "{case.solver.method}"', rehearse=self._rehearse)
-        self.clusters = Clusters(case)
+        self.clusters = ClusterPoints(case)
         self.sources = {"constants": "given in the case" if case.material is None else "material of the case"}
         self.warnings = self.clusters.warnings()
 

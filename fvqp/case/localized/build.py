@@ -47,7 +47,7 @@ FILLED = 0.1
 """Filling of the states near the gap above which the model ends."""
 
 
-class Localized:
+class LocalizedPoints:
     """Setup of the points of a case; the same on every rank, each of which has the whole mesh.
 
     Attributes:

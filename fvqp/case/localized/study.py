@@ -14,7 +14,7 @@ import xarray as xr
 from mpi4py import MPI
 
 from fvqp.case.evolution import recorded_times
-from fvqp.case.localized.build import MICROMETRE, Localized
+from fvqp.case.localized.build import MICROMETRE, LocalizedPoints
 from fvqp.case.localized.schema import LocalizedCase
 from fvqp.case.petsc_options import HOPS, LAW, PAIRS, RELAXATION, check_options_used
 from fvqp.case.study import PointStudy
@@ -61,7 +61,7 @@ class LocalizedStudy(PointStudy):
         in_time = case.relaxation is not None and not pairs
         has = {PAIRS: pairs, RELAXATION: in_time, HOPS: hops, LAW: in_time or hops}
         check_options_used(case, "[law]", has, lambda: density.read_options(in_time))
-        self.plan = Localized(case)
+        self.plan = LocalizedPoints(case)
         self.sources = {"constants": "given in the case" if case.material is None else "material of the case"}
         self.warnings = self.plan.warnings()
         self.runs = None if out is None else out / RUNS
@@ -154,13 +154,13 @@ class LocalizedStudy(PointStudy):
         return result
 
 
-def _axes(plan: Localized) -> int:
+def _axes(plan: LocalizedPoints) -> int:
     """Coordinates that differ from cell to cell."""
     assert plan.mesh is not None
     return max(k + 1 for k in range(3) if np.ptp(plan.mesh.points[:, k]) > 0.0)
 
 
-def _averages(plan: Localized, simulation: Simulation | LongRun) -> Values:
+def _averages(plan: LocalizedPoints, simulation: Simulation | LongRun) -> Values:
     """Concentration of the steady state (or of the interval that the case asks for)."""
     table, on_mesh = plan.case.monte_carlo, plan.mesh is not None
     if table.start is not None and table.end is not None:
@@ -192,7 +192,7 @@ def _averages(plan: Localized, simulation: Simulation | LongRun) -> Values:
     return values
 
 
-def _complete(plan: Localized, sweep: SweepDataset) -> None:
+def _complete(plan: LocalizedPoints, sweep: SweepDataset) -> None:
     """Adds means over the runs, the law of annihilation, and mean field."""
     dataset = sweep.dataset
     if plan.simulated:
@@ -207,7 +207,7 @@ def _complete(plan: Localized, sweep: SweepDataset) -> None:
         _add(dataset, name, (*POINT, *more, *(("time",) if name == "decay_law" else ())), values)
 
 
-def _combine_runs(plan: Localized, dataset: xr.Dataset) -> None:
+def _combine_runs(plan: LocalizedPoints, dataset: xr.Dataset) -> None:
     mean, error = np.full((2, *plan.shape[:3]), np.nan)
     parts = [dataset[name].values for name in ("concentration_run", "concentration_run_error", "independent")]
     few = 0
@@ -243,7 +243,7 @@ def _combine_runs(plan: Localized, dataset: xr.Dataset) -> None:
         _add(dataset, "concentration_cell_error", (*POINT, "cell"), own)
 
 
-def _fit_low_rates(plan: Localized, dataset: xr.Dataset, mean: Floats, error: Floats) -> None:
+def _fit_low_rates(plan: LocalizedPoints, dataset: xr.Dataset, mean: Floats, error: Floats) -> None:
     """Adds β and b of the published steady state for every radius without spin that has enough points."""
     found = np.full((4, *plan.shape[:2]), np.nan)
     for place in np.ndindex(plan.shape[:2]):
@@ -259,7 +259,7 @@ def _fit_low_rates(plan: Localized, dataset: xr.Dataset, mean: Floats, error: Fl
             _add(dataset, f"low_rate_{name}", ("radius", "spin"), values)
 
 
-def _closed_forms(plan: Localized, place: tuple[int, ...]) -> Values:
+def _closed_forms(plan: LocalizedPoints, place: tuple[int, ...]) -> Values:
     """Return closed forms of the law of annihilation and of mean field at a point, without bubbles and
     spins."""
     radius, spin, generation = place
@@ -301,7 +301,7 @@ def _add(dataset: xr.Dataset, name: str, dims: tuple[str, ...], values: Floats) 
     dataset[name] = (dims, values, dict(QUANTITIES[name]._asdict()))
 
 
-def _write_fields(plan: Localized, result: Result) -> None:
+def _write_fields(plan: LocalizedPoints, result: Result) -> None:
     """One step for ParaView for each point, numbered from 0 in the order of the results."""
     assert plan.mesh is not None and result.folder is not None
     series = FieldSeries(result.folder)

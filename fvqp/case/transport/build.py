@@ -12,13 +12,13 @@ from scipy import constants
 
 from fvqp.case.boltzmann.build import pulse_shape
 from fvqp.case.boltzmann.energies import axis_limits, spaced_axis
+from fvqp.case.boltzmann.materials import CaseMaterial, case_material
 from fvqp.case.boltzmann.schema import Spectrum
-from fvqp.case.boltzmann.substances import Substance, substance
 from fvqp.case.geometry import distributed_mesh, require_touching
 from fvqp.case.process import ProcessTable, given_processes
 from fvqp.case.scales import Units
 from fvqp.case.sizes import warn_of_sizes
-from fvqp.case.transport.media import CaseMedia, stationary_gap
+from fvqp.case.transport.media import MediaBuilder, stationary_gap
 from fvqp.case.transport.moving import geometry_of, motion
 from fvqp.case.transport.rates import check_rates, warn_of_insulators, warn_of_processes
 from fvqp.case.transport.schema import Region, TransportCase, TransportPulse
@@ -51,7 +51,7 @@ class TransportSetup:
     """
 
     units: Units
-    reference: Substance
+    reference: CaseMaterial
     coupling: Coupling
     mesh: Mesh
     problem: BoltzmannProblem
@@ -81,13 +81,13 @@ def build_setup(
         solve: whether ``initial.steady`` is computed; the state is the thermal one otherwise.
     """
     own = {
-        name: substance(
+        name: case_material(
             region.material, region.spectrum or Spectrum(), f"{case.source}: regions.{name}.", "transport"
         )
         for name, region in case.regions.items()
         if region.material is not None
     }
-    reference = substance(case.material, case.spectrum, f"{case.source}: ", "transport")
+    reference = case_material(case.material, case.spectrum, f"{case.source}: ", "transport")
     units = reference.units
     temperatures = {"bath.temperature": case.bath.temperature}
     temperatures["initial.temperature"] = case.initial.temperature or 0.0
@@ -115,7 +115,7 @@ def build_setup(
             size = sizes(case, grid, mesh.n_global, most, geometry_of(space), colliding)
             size.require(comm, out)
         cross_section = case.cross_section.measure(mesh.lengths)
-        builder = CaseMedia(case, units, reference, own, grid, mesh, cross_section)
+        builder = MediaBuilder(case, units, reference, own, grid, mesh, cross_section)
         media = builder.media()
         moving, sounding = (motion(case, name, space, builder) for name in ("quasiparticles", "phonons"))
         problem = BoltzmannProblem(
@@ -131,7 +131,9 @@ def build_setup(
     )
 
 
-def _axis(case: TransportCase, units: Units, reference: Substance, own: dict[str, Substance]) -> EnergyAxis:
+def _axis(
+    case: TransportCase, units: Units, reference: CaseMaterial, own: dict[str, CaseMaterial]
+) -> EnergyAxis:
     """Return bins of quasiparticles and energies of phonons; raise `CaseError`.
 
     Args:
@@ -230,7 +232,7 @@ def _places(case: TransportCase) -> Iterator[tuple[str, str, Iterable[str]]]:
 
 
 def _initial(
-    case: TransportCase, units: Units, problem: BoltzmannProblem, media: CaseMedia, solve: bool
+    case: TransportCase, units: Units, problem: BoltzmannProblem, media: MediaBuilder, solve: bool
 ) -> State:
     """Thermal occupations, and pulses."""
     grid, initial, mesh = problem.grid, case.initial, media.mesh

@@ -117,7 +117,7 @@ def doubts_of_law(
         units: of the run.
         evolves: whether concentrations may decay.
     """
-    body, f, law = problem.body, problem.mean_f(state.f), None
+    body, f, law = problem.cells, problem.mean_f(state.f), None
     c, source = np.zeros((2, body.n_owned))
     for one, bin_weights in zip(problem.media, problem.at(state.gap).local.bin_weights, strict=True):
         process = one.medium.localization

@@ -8,9 +8,9 @@ from functools import cached_property
 import numpy as np
 from mpi4py import MPI
 
+from fvqp.case.boltzmann.materials import CaseMaterial
 from fvqp.case.boltzmann.schema import Escape
 from fvqp.case.boltzmann.strong import warn
-from fvqp.case.boltzmann.substances import Substance
 from fvqp.case.process import ProcessSite, ProcessTable, built, given_processes
 from fvqp.case.quantities import SPACE
 from fvqp.case.scales import Units
@@ -48,7 +48,7 @@ NARROWEST = 0.45
 NARROWEST_ON_SHELLS = 1.0
 
 
-class CaseMedia:
+class MediaBuilder:
     """Media of a case.
 
     Attributes:
@@ -63,8 +63,8 @@ class CaseMedia:
         self,
         case: TransportCase,
         units: Units,
-        reference: Substance,
-        own: dict[str, Substance],
+        reference: CaseMaterial,
+        own: dict[str, CaseMaterial],
         grid: EnergyAxis,
         mesh: Mesh,
         cross_section: float | None = None,
@@ -83,8 +83,8 @@ class CaseMedia:
         self.coupling = reference.coupling
         self.grid = grid
         self.bath = self.thermal(case.bath.temperature)
-        self._collisions: dict[Substance, ElectronPhonon] = {}
-        self._self_consistent_gaps: dict[Substance, SelfConsistentGap] = {}
+        self._collisions: dict[CaseMaterial, ElectronPhonon] = {}
+        self._self_consistent_gaps: dict[CaseMaterial, SelfConsistentGap] = {}
         hottest = max(case.bath.temperature, case.initial.temperature or 0.0)
         for one in (reference, *own.values()):
             if one.strong is not None:
@@ -169,14 +169,14 @@ class CaseMedia:
                 self.require_near(process, there, f"{case.source}: {key}")
                 self.require_resolved(process, there, f"{case.source}: {key}")
 
-    def _substance(self, name: str) -> Substance:
-        """Return the substance of a region, unless it is an insulator."""
+    def _material(self, name: str) -> CaseMaterial:
+        """Return the material of a region, unless it is an insulator."""
         return self._own.get(name, self._reference)
 
     def _medium(self, name: str, region: Region, cells: Ints) -> Medium:
         case, units = self._case, self._units
         time = units.time
-        here = self._substance(name)
+        here = self._material(name)
         density = here.material.dressed_density_of_states / self._reference.material.dressed_density_of_states
         moving, phonons = case.quasiparticles, case.phonons
         given = {
@@ -196,7 +196,7 @@ class CaseMedia:
         if region.insulator:
             coupling, density = self._lattice(region), 1.0
         collides = case.collisions.inelastic and not region.insulator
-        gap, localized = stationary_gap(self._case, self._units, self._substance(name), region), None
+        gap, localized = stationary_gap(self._case, self._units, self._material(name), region), None
         if case.localization is not None:
             localized = localization(
                 case.localization,
@@ -233,13 +233,13 @@ class CaseMedia:
         check_motion(case, units, name, region, medium, self.mesh, cells)
         return medium
 
-    def _spectrum(self, here: Substance) -> BinWeights | None:
-        """Return the Eliashberg spectrum of a substance, if it has one that is fixed."""
+    def _spectrum(self, here: CaseMaterial) -> BinWeights | None:
+        """Return the Eliashberg spectrum of a material, if it has one that is fixed."""
         case = self._case
         return here.fixed_spectrum(self.grid, case.energies.count, case.gap, self._units.energy)
 
-    def _self_consistent(self, here: Substance) -> SelfConsistentGap:
-        """Return the self-consistent gap of a substance."""
+    def _self_consistent(self, here: CaseMaterial) -> SelfConsistentGap:
+        """Return the self-consistent gap of a material."""
         if here not in self._self_consistent_gaps:
             rule, unit = self._case.energies.count, self._units.energy
             try:
@@ -248,8 +248,8 @@ class CaseMedia:
                 raise CaseError(f"{self._case.source}: energies: {error} ({here.material.name})") from None
         return self._self_consistent_gaps[here]
 
-    def _colliding(self, here: Substance, region: Region, phonon: PhononBranch) -> ElectronPhonon:
-        """Collisions in a region, shared by all that have the same substance and phonons."""
+    def _colliding(self, here: CaseMaterial, region: Region, phonon: PhononBranch) -> ElectronPhonon:
+        """Collisions in a region, shared by all that have the same material and phonons."""
         shared = region.phonon_dispersion is None
         if shared and here in self._collisions:
             return self._collisions[here]
@@ -265,7 +265,7 @@ class CaseMedia:
 
     def _branch(self, name: str, region: Region) -> PhononBranch:
         """Phonons of a region."""
-        phonons, material, source = self._case.phonons, self._substance(name).material, self._case.source
+        phonons, material, source = self._case.phonons, self._material(name).material, self._case.source
         own = region.phonon_dispersion is not None
         debye_energy = material.debye_energy
         if region.debye_energy is not None:
@@ -280,7 +280,7 @@ class CaseMedia:
             where=f"{source}: regions.{name}.phonon_dispersion" if own else f"{source}: phonons.dispersion",
         )
 
-    def _coupling_of(self, here: Substance) -> Coupling:
+    def _coupling_of(self, here: CaseMaterial) -> Coupling:
         """Coupling of a material in energies and times of the reference (theory: transport, Eq.
         transport-materials)."""
         if here is self._reference:
@@ -372,7 +372,7 @@ class CaseMedia:
 
     def _at_rest(self, name: str, region: Region, owned: Ints) -> BinWeights:
         """Spectrum of a region at rest, one row or one for each of its owned cells."""
-        here = self._substance(name)
+        here = self._material(name)
         bin_weights = self._spectrum(here)
         if bin_weights is not None:
             return bin_weights
@@ -477,7 +477,7 @@ class CaseMedia:
         return np.asarray(np.linalg.norm(self.mesh.centroid - np.asarray(place.position), axis=1))
 
 
-def stationary_gap(case: TransportCase, units: Units, here: Substance, region: Region) -> float | None:
+def stationary_gap(case: TransportCase, units: Units, here: CaseMaterial, region: Region) -> float | None:
     """Fixed gap of a region made of ``here``, in Δ0 of the reference; None where there is no such."""
     if region.insulator:
         return None

@@ -6,7 +6,7 @@ import numpy as np
 
 from fvqp.case.transport.boundaries import PhononInterface
 from fvqp.case.transport.boundary import BoundarySite
-from fvqp.case.transport.media import CaseMedia
+from fvqp.case.transport.media import MediaBuilder
 from fvqp.case.transport.schema import TransportCase
 from fvqp.case.transport.species import Quasiparticles, TransportPhonons
 from fvqp.errors import CaseError
@@ -85,7 +85,7 @@ def geometry_of(space: Mesh | Shells) -> int | str:
     return "revolved" if space.dim == 2 and space.coordinates == "cylindrical" else space.dim
 
 
-def motion(case: TransportCase, name: str, space: Mesh | Shells, media: CaseMedia) -> Motion:
+def motion(case: TransportCase, name: str, space: Mesh | Shells, media: MediaBuilder) -> Motion:
     """Return the motion of ``quasiparticles`` or ``phonons``; raise `CaseError` if keys contradict each
     other."""
     species: Quasiparticles | TransportPhonons = getattr(case, name)

@@ -10,7 +10,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from fvqp.case.boltzmann.schema import Energies, Escape, Gap, MaterialChoice, Resonator, Spectrum
+from fvqp.case.boltzmann.schema import Energies, Escape, Gap, MaterialTable, Resonator, Spectrum
 from fvqp.case.evolution import RecordedTimes, TimesPerDecade, one_task
 from fvqp.case.geometry import MeshSource
 from fvqp.case.metals import CrossSection
@@ -61,7 +61,7 @@ class ShellsTable(Table):
 class Region(Table):
     """Settings of a region of the mesh that differ from those of the case."""
 
-    material: MaterialChoice | None = None
+    material: MaterialTable | None = None
     """Another superconductor; its energies, times and states are its own."""
     spectrum: Spectrum | None = None
     """Of the other material; default: that of BCS theory."""
@@ -274,7 +274,7 @@ class TransportCase(Case):
 
     model: Literal["transport"]
     """The equations: Boltzmann transport."""
-    material: MaterialChoice
+    material: MaterialTable
     spectrum: Spectrum = Spectrum()
     body: ShellsTable | None = None
     mesh: MeshSource | None = None

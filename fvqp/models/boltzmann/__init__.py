@@ -34,9 +34,9 @@ occupation to a relative accuracy::
     balanced_state(problem, guess).state
 """
 
-from fvqp.models.boltzmann.body import separate_cells
 from fvqp.models.boltzmann.cell_steady import SteadyState, balanced_state
 from fvqp.models.boltzmann.evolution import evolve
+from fvqp.models.boltzmann.local_cells import separate_cells
 from fvqp.models.boltzmann.medium import Medium
 from fvqp.models.boltzmann.motion import CLOSED, Diffusion, DiscreteOrdinates, Immobile
 from fvqp.models.boltzmann.problem import BoltzmannEquations, BoltzmannProblem

@@ -27,7 +27,7 @@ def energies(at: BoltzmannEquations, f: Floats, n: Floats) -> list[Floats]:
     """Energy density of occupations of both species, whatever their sign, ``(n_owned,)`` each."""
     return [
         np.einsum("ce,cme,m->c", one.weight * one.energies, np.abs(y), one.directions)
-        / at.problem.body.volume
+        / at.problem.cells.volume
         for y, one in zip((f, n), at.species, strict=True)
     ]
 
@@ -36,7 +36,7 @@ def energy_scales(at: BoltzmannEquations, f: Floats, n: Floats) -> list[Floats]:
     """Energy densities against which changes are measured, ``(n_owned,)`` each. Collective."""
     held = energies(at, f, n)
     largest = np.array([of_cells.max(initial=0.0) for of_cells in held])
-    at.problem.body.comm.Allreduce(MPI.IN_PLACE, largest, MPI.MAX)
+    at.problem.cells.comm.Allreduce(MPI.IN_PLACE, largest, MPI.MAX)
     return [
         of_cells + FLOOR * full + TRIFLE * largest.max() for of_cells, full in zip(held, largest, strict=True)
     ]
@@ -48,13 +48,13 @@ def largest_change(at: BoltzmannEquations, change: tuple[Floats, Floats], scale:
     for of_cells, reference in zip(energies(at, *change), scale, strict=True):
         ratio = np.divide(of_cells, reference, out=np.zeros_like(of_cells), where=reference > 0.0)
         worst = max(worst, float(ratio.max(initial=0.0)) if np.all(np.isfinite(ratio)) else np.inf)
-    return float(at.problem.body.comm.allreduce(worst, MPI.MAX))
+    return float(at.problem.cells.comm.allreduce(worst, MPI.MAX))
 
 
 def region_energies(at: BoltzmannEquations, f: Floats, n: Floats) -> Floats:
     """Energy of occupations of both species, whatever their sign, in every region, ``(2, regions)``.
     Collective."""
-    body = at.problem.body
+    body = at.problem.cells
     own = np.array(
         [np.bincount(body.region, body.volume * one, len(body.region_names)) for one in energies(at, f, n)]
     )
@@ -92,7 +92,7 @@ def error_weights(at: BoltzmannEquations, f: Floats, n: Floats, scale: list[Floa
     """
     out = []
     for y, one, of_cells in zip((f, n), at.species, scale, strict=True):
-        density = one.weight * (one.energies / at.problem.body.volume[:, None])
+        density = one.weight * (one.energies / at.problem.cells.volume[:, None])
         energy = density[:, None, :] * one.directions[:, None]
         full = of_cells[:, None, None]
         held = np.maximum(energy * y, MIN_SHARE / (y.shape[1] * y.shape[2]) * full)

@@ -82,5 +82,5 @@ def _longest(at: BoltzmannEquations, mean: Floats, inelastic: Floats, length: fl
     held = energy >= HELD * energy.sum(axis=1, keepdims=True)
     both = crossing + inelastic
     rate = np.divide(crossing * inelastic, both, out=np.zeros_like(both), where=held & (both > 0.0))
-    fastest = float(at.problem.body.comm.allreduce(float(rate.max(initial=0.0)), MPI.MAX))
+    fastest = float(at.problem.cells.comm.allreduce(float(rate.max(initial=0.0)), MPI.MAX))
     return float(np.sqrt(2.0 * length / fastest)) if fastest > 0.0 else length

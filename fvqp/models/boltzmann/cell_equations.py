@@ -11,7 +11,7 @@ from fvqp.collisions import ElectronPhonon, GainLoss, Pair, Process
 from fvqp.collisions.electron_phonon import FOURIER_FROM, Collisions
 from fvqp.energy import BinWeights
 from fvqp.errors import CaseError
-from fvqp.models.boltzmann.medium import Filled
+from fvqp.models.boltzmann.medium import MediumCells
 from fvqp.models.boltzmann.motion import Immobile
 from fvqp.models.boltzmann.problem import BoltzmannProblem
 from fvqp.models.boltzmann.state import Counters
@@ -51,7 +51,7 @@ class CellEquations:
                 "rate equations of cells: need quasiparticles and phonons that stay in their cells; "
                 'bodies in which they move evolve by "rosenbrock" or "imex"'
             )
-        if problem.body.comm.size > 1:
+        if problem.cells.comm.size > 1:
             raise CaseError(
                 "rate equations of cells: all cells take the same steps, so that one rank has to hold them; "
                 "give the mesh the communicator of one rank"
@@ -68,11 +68,11 @@ class CellEquations:
                 "(`SteadySolver`)"
             )
         grid = problem.grid
-        self._problem, self._grid, self._volume = problem, grid, problem.body.volume
+        self._problem, self._grid, self._volume = problem, grid, problem.cells.volume
         self.follow(problem.gap_at_rest)
         self._balance_pairs = balance_pairs and grid.is_uniform
         self._known: tuple[Floats, list[BinWeights], Pair] | None = None
-        self.shape = (problem.body.n_owned, grid.n + grid.n_phonon)
+        self.shape = (problem.cells.n_owned, grid.n + grid.n_phonon)
         self.dense = grid.n
         self.upper = np.concatenate([np.ones(grid.n), np.full(grid.n_phonon, np.inf)])
 
@@ -93,7 +93,7 @@ class CellEquations:
         """f and n."""
         return Pair(np.ascontiguousarray(y[:, : self.dense]), np.ascontiguousarray(y[:, self.dense :]))
 
-    def _cells(self) -> Iterator[tuple[Rows, BinWeights, Filled]]:
+    def _cells(self) -> Iterator[tuple[Rows, BinWeights, MediumCells]]:
         """Rows, spectrum and medium of all cells."""
         for one, bin_weights in zip(self._local.media, self._local.bin_weights, strict=True):
             yield one.rows, bin_weights, one

@@ -11,7 +11,7 @@ from fvqp.collisions.threshold import carried_phonons
 from fvqp.energy import BinWeights
 from fvqp.errors import CaseError, ConvergenceError
 from fvqp.gap import GapUpdate
-from fvqp.models.boltzmann.medium import Filled
+from fvqp.models.boltzmann.medium import MediumCells
 from fvqp.models.boltzmann.problem import BoltzmannProblem
 from fvqp.models.boltzmann.state import State
 from fvqp.models.lifted_phonons import cross_threshold, kept_share
@@ -81,7 +81,7 @@ def correct_gap(
             failure = str(error)
             break
         f[at] = advect_with_gap(f[at], mean[at], moved)
-    failures = [text for text in problem.body.comm.allgather(failure) if text]
+    failures = [text for text in problem.cells.comm.allgather(failure) if text]
     if failures:
         raise ConvergenceError(failures[0])
     return f, n, gap
@@ -100,7 +100,7 @@ def gap_moves(problem: BoltzmannProblem, before: Floats, after: Floats) -> Float
 
 
 def _to_solution(
-    one: Filled, f: Floats, n: Floats, gap: Floats, length: float | None
+    one: MediumCells, f: Floats, n: Floats, gap: Floats, length: float | None
 ) -> tuple[Floats, Floats, Floats]:
     """f, n and gaps of a medium whose phonon modes are split at 2Δ, see `correct_gap`.
 
@@ -119,7 +119,9 @@ def _to_solution(
     return there.f, carried_phonons(one.grid, before, there.bin_weights, n), there.gap
 
 
-def _across(one: Filled, before: BinWeights, gap: Floats, there: GapUpdate, n: Floats, length: float) -> Pair:
+def _across(
+    one: MediumCells, before: BinWeights, gap: Floats, there: GapUpdate, n: Floats, length: float
+) -> Pair:
     """f and n after a move of the gap in a step, see `cross_threshold`."""
     collisions = one.medium.collisions
     assert collisions is not None

@@ -69,7 +69,7 @@ class ImplicitExplicit(Integrator):
         return super().advance(state, start, end, callback)
 
     def _collide(self, inelastic: InelasticRates) -> None:
-        self._fastest = float(self._p.body.comm.allreduce(inelastic.fastest, MPI.MAX))
+        self._fastest = float(self._p.cells.comm.allreduce(inelastic.fastest, MPI.MAX))
 
     def _longest(self, state: State) -> float:
         by_gap, by_collisions = super()._longest(state), np.inf

@@ -33,7 +33,7 @@ class Integrator(Stepper, ABC):
 
     def __init__(self, problem: BoltzmannProblem, tolerance: float, first_step: float | None) -> None:
         super().__init__(problem, tolerance, first_step)
-        body, grid = problem.body, problem.grid
+        body, grid = problem.cells, problem.grid
         self._shapes = [
             (body.n_owned, len(problem.moving_f.weights), grid.n),
             (body.n_owned, len(problem.moving_n.weights), grid.n_phonon),
@@ -117,7 +117,7 @@ class Integrator(Stepper, ABC):
         at = self._at
         errors = accuracy.region_errors(at, self._error(y), accuracy.region_scales(at, f, n, self.gone))
         species, region = np.unravel_index(np.argmax(errors), errors.shape)
-        name = p.body.region_names[region]
+        name = p.cells.region_names[region]
         self._limit = f"errors of {SPECIES[species]}" + (f" in {name}" if name else "")
         error = float(errors.max()) / self._tolerance
         if error <= 1.0:

@@ -86,7 +86,7 @@ class Linearized:
         # Newton's method needs all of J to end; orders of time steps do not depend on it.
         self._mean = (f, n) if limits else (_without_ends(_without_dips(f)), _without_ends(n))
         self._factors: _Product | None = None
-        self.fastest = float(problem.body.comm.allreduce(inelastic.fastest, MPI.MAX))
+        self.fastest = float(problem.cells.comm.allreduce(inelastic.fastest, MPI.MAX))
         self.scales = region_scales(at, state.f, state.n, gone)
         self.iterations = 0
         self._units: list[Floats] = []
@@ -145,7 +145,7 @@ class Linearized:
         right, counters = self._joined(r.f, r.n), r.counters
         del r  # may be as large as all occupations
         self._right, self._guesses, self._allowed = right, guesses, allowed
-        comm = self._p.body.comm
+        comm = self._p.cells.comm
         b = PETSc.Vec().createWithArray(right, (right.size, PETSc.DECIDE), comm=comm)
         x = b.duplicate()
         try:
@@ -166,7 +166,7 @@ class Linearized:
 
     def _solver(self, size: int) -> PETSc.KSP:
         """Conjugate residuals that remember directions, as a KSP of type ``python``."""
-        comm, layout = self._p.body.comm, (size, PETSc.DECIDE)
+        comm, layout = self._p.cells.comm, (size, PETSc.DECIDE)
         context = SimpleNamespace(
             mult=weakly(self._mult), apply=weakly(self._apply), solve=weakly(self._iterate)
         )
@@ -238,7 +238,7 @@ class Linearized:
             self._filling = Rates(f0, n0, counters)
         filling = self._filling
         counters = came.plus(self.length, self.change(f, n).counters)
-        missing, filled = self._p.body.comm.allreduce(
+        missing, filled = self._p.cells.comm.allreduce(
             np.array([self._missing(Rates(f, n, counters)), self._missing(filling)])
         )
         part = -missing / filled if filled != 0.0 else 0.0

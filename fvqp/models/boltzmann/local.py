@@ -16,7 +16,7 @@ import numpy as np
 from fvqp.collisions import GainLoss, OccupationRates, Pair, PhotonDrive
 from fvqp.energy import BinWeights, EnergyAxis
 from fvqp.models.boltzmann.cell_solver import CellSolver, Eliminations
-from fvqp.models.boltzmann.medium import Filled
+from fvqp.models.boltzmann.medium import MediumCells
 from fvqp.models.boltzmann.state import Local
 from fvqp.typing import Floats, Ints
 
@@ -55,7 +55,7 @@ class LocalProcesses:
 
     def __init__(
         self,
-        media: Sequence[Filled],
+        media: Sequence[MediumCells],
         volume: Floats,
         grid: EnergyAxis,
         gap: Floats,
@@ -256,7 +256,7 @@ class LocalProcesses:
         )
 
 
-def external_processes(media: Sequence[Filled]) -> list[str]:
+def external_processes(media: Sequence[MediumCells]) -> list[str]:
     """Return the names of the processes of media, each once."""
     return list(dict.fromkeys(name for one in media for name in one.medium.processes))
 

@@ -94,7 +94,7 @@ class Medium:
             )
 
 
-class Filled:
+class MediumCells:
     """A medium in its cells, and what its spectrum is at any gap.
 
     Attributes:
@@ -246,7 +246,7 @@ def filled(
     n_owned: int,
     n_cells: int,
     comm: MPI.Comm,
-) -> list[Filled]:
+) -> list[MediumCells]:
     """Media in their cells.
 
     Args:
@@ -266,7 +266,7 @@ def filled(
         found = int(comm.allreduce(int(wrong[:n_owned].sum())))
         if found:
             raise CaseError(f"media: {found} cells {what}; each needs one")
-    return [Filled(medium, grid, np.asarray(cells), n_owned) for cells, medium in pairs]
+    return [MediumCells(medium, grid, np.asarray(cells), n_owned) for cells, medium in pairs]
 
 
 def _one_if_equal(gap: Floats) -> Floats:

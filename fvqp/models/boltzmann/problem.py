@@ -13,9 +13,9 @@ from fvqp.collisions import TimedProcess, thermal
 from fvqp.energy import EnergyAxis
 from fvqp.errors import CaseError
 from fvqp.mesh import Mesh
-from fvqp.models.boltzmann.body import Body
 from fvqp.models.boltzmann.cell_solver import Eliminations
 from fvqp.models.boltzmann.local import InelasticRates, LocalProcesses, external_processes
+from fvqp.models.boltzmann.local_cells import LocalCells
 from fvqp.models.boltzmann.medium import Medium, filled
 from fvqp.models.boltzmann.motion import DiffusionOperator, Immobile, Motion, OrdinatesOperator
 from fvqp.models.boltzmann.state import BoltzmannLedger, Counters, Moment, Rates, Species, State
@@ -31,7 +31,7 @@ class BoltzmannProblem:
     The equations that occupations obey depend on the gaps of the cells: `at` has them.
 
     Attributes:
-        body: cells.
+        cells: cells of this rank.
         grid: energies of all cells.
         media: what fills them, with the cells of each.
         external_processes: names of the processes that bring particles or energy from outside.
@@ -59,8 +59,8 @@ class BoltzmannProblem:
             CaseError: cells without a medium or with two; media on other grids; walls or directions that do
                 not go with the body; phonons that move and modes that are split at 2Δ.
         """
-        self.body, self.grid = Body(space), grid
-        body = self.body
+        self.cells, self.grid = LocalCells(space), grid
+        body = self.cells
         self.media = filled(media, grid, body.n_owned, body.n_cells, body.comm)
         number = np.zeros(body.n_cells, dtype=np.int64)
         for k, one in enumerate(self.media):
@@ -88,7 +88,7 @@ class BoltzmannProblem:
         f, n = (f"{type(one).__name__.lower()} with {len(one.weights)} direction(s)" for one in moving)
         gap = "self-consistent" if self.gap_follows else "fixed"
         return (
-            f"BoltzmannProblem({self.body.n_owned} cells, {grid.n} + {grid.n_phonon} energies, "
+            f"BoltzmannProblem({self.cells.n_owned} cells, {grid.n} + {grid.n_phonon} energies, "
             f"{len(self.media)} media, {gap} gap;\n    quasiparticles {f}, phonons {n})"
         )
 
@@ -120,7 +120,7 @@ class BoltzmannProblem:
             ("f", f, self.moving_f, self.grid.n),
             ("n", n, self.moving_n, self.grid.n_phonon),
         ):
-            shape = (self.body.n_owned, len(moving.weights), size)
+            shape = (self.cells.n_owned, len(moving.weights), size)
             given = np.asarray(values, dtype=np.float64)
             try:
                 row = np.broadcast_to(given, shape).copy()
@@ -156,7 +156,7 @@ class BoltzmannProblem:
     def at(self, gap: Floats) -> BoltzmannEquations:
         """The equations at the gaps ``(n_owned,)``; the latest ones are kept. Collective."""
         same = np.array_equal(self._latest.gap, gap, equal_nan=True)
-        if not self.body.comm.allreduce(same, MPI.LAND):
+        if not self.cells.comm.allreduce(same, MPI.LAND):
             self._latest = BoltzmannEquations(self, gap)
         return self._latest
 
@@ -182,7 +182,7 @@ class BoltzmannProblem:
 
     def _phonons_at_rest(self, moving: Operator) -> Operator:
         """The operator of the motion of phonons, whose speeds do not depend on the gap."""
-        shape = (self.body.n_cells, self.grid.n_phonon)
+        shape = (self.cells.n_cells, self.grid.n_phonon)
         speed, states, elastic = (np.zeros(shape) for _ in range(3))
         for one in self.media:
             speed[one.cells] = one.medium.sound_velocity
@@ -195,12 +195,12 @@ class BoltzmannProblem:
     def densities(self, state: State) -> Floats:
         """Quasiparticles by volume, ``(n_owned,)``, in 4 N0 Δ0 of the reference. Collective."""
         weight = self.at(state.gap).local.weight_f
-        return np.asarray(np.sum(weight * self.mean_f(state.f), axis=1) / self.body.volume)
+        return np.asarray(np.sum(weight * self.mean_f(state.f), axis=1) / self.cells.volume)
 
     def localized(self, state: State) -> Floats:
         """Localized quasiparticles by volume, ``(n_owned,)``, in 4 N0 Δ0, or 0. Collective."""
         local = self.at(state.gap).local
-        states = (local.weight_f - local.mobile) / self.body.volume[:, None]
+        states = (local.weight_f - local.mobile) / self.cells.volume[:, None]
         return np.asarray(np.sum(states * self.mean_f(state.f), axis=1))
 
     def with_localized(self, state: State, density: float) -> State:
@@ -225,17 +225,17 @@ class BoltzmannProblem:
     def phonon_energies(self, state: State) -> Floats:
         """Energy of phonons by volume, ``(n_owned,)``, in 4 N0 Δ0² of the reference. Collective."""
         weight = self.at(state.gap).local.weight_n * self.grid.phonon_energies
-        return np.asarray(np.sum(weight * self.mean_n(state.n), axis=1) / self.body.volume)
+        return np.asarray(np.sum(weight * self.mean_n(state.n), axis=1) / self.cells.volume)
 
     def quasiparticle_energies(self, state: State) -> Floats:
         """Energy of quasiparticles by volume, ``(n_owned,)``, in 4 N0 Δ0² of the reference. Collective."""
         weight = self.at(state.gap).local.weight_f * self.grid.energies
-        return np.asarray(np.sum(weight * self.mean_f(state.f), axis=1) / self.body.volume)
+        return np.asarray(np.sum(weight * self.mean_f(state.f), axis=1) / self.cells.volume)
 
     def condensate_energies(self, state: State) -> Floats:
         """Energy of the condensate by volume where the gap follows, else 0, ``(n_owned,)``, in 4 N0 Δ0² of
         the reference."""
-        out = np.zeros(self.body.n_owned)
+        out = np.zeros(self.cells.n_owned)
         for one in self.media:
             out[one.owned] = one.condensate(state.gap[one.owned])
         return out
@@ -261,7 +261,7 @@ class BoltzmannProblem:
     def ledger(self, state: State, counters: Counters | None = None) -> BoltzmannLedger:
         """Energies and number of a state, and what came and went. Collective."""
         counters = self.no_counters() if counters is None else counters
-        volume, grid = self.body.volume, self.grid
+        volume, grid = self.cells.volume, self.grid
         sums = np.array(
             [
                 float(volume @ values)
@@ -273,7 +273,7 @@ class BoltzmannProblem:
                 )
             ]
         )
-        self.body.comm.Allreduce(MPI.IN_PLACE, sums)
+        self.cells.comm.Allreduce(MPI.IN_PLACE, sums)
         given = counters.source_f @ grid.energies + counters.source_n @ grid.phonon_energies
         lost: dict[str, float] = dict.fromkeys((*self.moving_f.walls, *self.moving_n.walls), 0.0)
         for walls, spectra, energies in (
@@ -304,7 +304,7 @@ class BoltzmannEquations:
     def __init__(self, problem: BoltzmannProblem, gap: Floats) -> None:
         self.problem, self.gap, self.moving_n = problem, gap.copy(), problem.moving_n
         self.local = LocalProcesses(
-            problem.media, problem.body.volume, problem.grid, self.gap, problem.eliminations
+            problem.media, problem.cells.volume, problem.grid, self.gap, problem.eliminations
         )
 
     @cached_property
@@ -313,10 +313,10 @@ class BoltzmannEquations:
         p = self.problem
         if isinstance(p.moving_f, Immobile):
             return p.moving_f
-        every = np.empty(p.body.n_cells)
-        every[: p.body.n_owned] = self.gap
-        p.body.exchange(every)
-        speed, states, elastic = (np.zeros((p.body.n_cells, p.grid.n)) for _ in range(3))
+        every = np.empty(p.cells.n_cells)
+        every[: p.cells.n_owned] = self.gap
+        p.cells.exchange(every)
+        speed, states, elastic = (np.zeros((p.cells.n_cells, p.grid.n)) for _ in range(3))
         for one in p.media:
             if one.has_quasiparticles:
                 here = every[one.cells]

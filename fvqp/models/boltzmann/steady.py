@@ -139,7 +139,9 @@ class SteadySolver:
         if abs(left) > part * moved + ROUNDING * (ledger.quasiparticles + ledger.phonons):
             why = steps.advice() + REMEDY
             if self._p.gap_follows:
-                low = float(self._p.body.comm.allreduce(float(np.nanmin(state.gap, initial=np.inf)), MPI.MIN))
+                low = float(
+                    self._p.cells.comm.allreduce(float(np.nanmin(state.gap, initial=np.inf)), MPI.MIN)
+                )
                 why = (
                     f"the smallest gap is {low:.4g} Δ0, and bins begin at {self._p.grid.edges[0]:.4g} Δ0: "
                     "they must begin below all gaps, or at 0"
@@ -193,7 +195,7 @@ class _Steps:
     refines: bool = False
 
     def __post_init__(self) -> None:
-        self._comm = self.problem.body.comm
+        self._comm = self.problem.cells.comm
         self._last_line = time.monotonic()
         #: Equations of the step at hand, and what went wrong in it.
         self._system: StepEquations | None = None
@@ -532,7 +534,7 @@ def net_power(
     """
     if rates is None:
         rates = problem.at(state.gap).rates(state.f, state.n)
-    comm = problem.body.comm
+    comm = problem.cells.comm
     counters = Counters(*(np.array(part) for part in rates.counters))
     for part in counters:
         comm.Allreduce(MPI.IN_PLACE, part)

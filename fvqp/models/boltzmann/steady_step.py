@@ -122,11 +122,11 @@ class StepEquations:
             # Energies that know nothing of one another: each by itself.
             by_energy = [y.max(axis=(0, 1), initial=0.0) for y in (state.f, state.n)]
             of_all = np.concatenate(by_energy)
-            p.body.comm.Allreduce(MPI.IN_PLACE, of_all, MPI.MAX)
+            p.cells.comm.Allreduce(MPI.IN_PLACE, of_all, MPI.MAX)
             parts = zip(np.split(of_all, [len(by_energy[0])]), (state.f, state.n), strict=True)
             return ALONE_FLOOR * np.concatenate([np.broadcast_to(one, y.shape).ravel() for one, y in parts])
         largest = np.array([state.f.max(initial=0.0), state.n.max(initial=0.0)])
-        p.body.comm.Allreduce(MPI.IN_PLACE, largest, MPI.MAX)
+        p.cells.comm.Allreduce(MPI.IN_PLACE, largest, MPI.MAX)
         # A species of which there is nothing yet is measured by the other one.
         largest[largest == 0.0] = largest.max()
         flies = p.moving_f.isotropized or p.moving_n.isotropized
@@ -141,7 +141,7 @@ class StepEquations:
     def left(self, rates: Floats) -> Floats:
         """Return the change that a time step makes of rates, over what unknowns hold and gain in it."""
         known, self._known = self._known, None
-        if known is not None and self._p.body.comm.allreduce(np.array_equal(rates, known[0]), MPI.LAND):
+        if known is not None and self._p.cells.comm.allreduce(np.array_equal(rates, known[0]), MPI.LAND):
             return known[1]
         return self._ahead(*split(rates, self._state)) / self._scale
 
@@ -168,7 +168,7 @@ def split(y: Floats, like: State) -> tuple[Floats, Floats]:
 
 def energy(at: BoltzmannEquations, f: Floats, n: Floats) -> float:
     """Return the energy of occupations, whatever their sign. Collective."""
-    body = at.problem.body
+    body = at.problem.cells
     own = sum(float(body.volume @ of_cells) for of_cells in accuracy.energies(at, f, n))
     return float(body.comm.allreduce(own, MPI.SUM))
 

@@ -145,7 +145,7 @@ class Stepper:
     def _longest(self, state: State) -> float:
         """Step in which no gap moves further than it may."""
         own = 0.0 if state.gap_rate is None else float(np.abs(state.gap_rate).max(initial=0.0))
-        speed = float(self._p.body.comm.allreduce(own, MPI.MAX))
+        speed = float(self._p.cells.comm.allreduce(own, MPI.MAX))
         return self._gap_step / speed if speed > 0.0 else np.inf
 
     @property
@@ -154,7 +154,7 @@ class Stepper:
 
     def _summed(self, part: Floats) -> Floats:
         out = np.ascontiguousarray(part)
-        self._p.body.comm.Allreduce(MPI.IN_PLACE, out)
+        self._p.cells.comm.Allreduce(MPI.IN_PLACE, out)
         return out
 
     # -- bounds
@@ -162,7 +162,7 @@ class Stepper:
     def _positive(self, at: BoltzmannEquations, begin: State, f: Floats, n: Floats) -> tuple[Floats, Floats]:
         """Occupations within their bounds, with what every energy holds in all cells together."""
         p = self._p
-        over = float(p.body.comm.allreduce(float(np.max(f, initial=0.0)), MPI.MAX))
+        over = float(p.cells.comm.allreduce(float(np.max(f, initial=0.0)), MPI.MAX))
         if over > 1.0 + ABOVE * self._tolerance:
             raise Refused(f"an occupation of quasiparticles rises to {over:.6g}")
         out = []
@@ -170,11 +170,11 @@ class Stepper:
             (f, n), (begin.f, begin.n), at.species, strict=True
         ):
             kept = np.maximum(y, KEPT * earlier)
-            if not p.body.comm.allreduce(bool(np.any(kept > y)), MPI.LOR):
+            if not p.cells.comm.allreduce(bool(np.any(kept > y)), MPI.LOR):
                 out.append(y)
                 continue
             sums = np.stack([np.einsum("ce,cme,m->e", weight, a, directions) for a in (y, kept, earlier)])
-            p.body.comm.Allreduce(MPI.IN_PLACE, sums)
+            p.cells.comm.Allreduce(MPI.IN_PLACE, sums)
             before, after, least = sums[0], sums[1], KEPT * sums[2]
             energy = max(float(before @ energies), 1e-300)
             cut = float((after - before) @ energies) / energy
@@ -217,7 +217,7 @@ class Stepper:
         f, n, gap = correct_gap(p, f, n, gap, length)
         if not p.gap_follows:
             return State(f, n, gap)
-        way = float(p.body.comm.allreduce(float(np.nanmax(np.abs(gap - before), initial=0.0)), MPI.MAX))
+        way = float(p.cells.comm.allreduce(float(np.nanmax(np.abs(gap - before), initial=0.0)), MPI.MAX))
         if way > 2.0 * self._gap_step and self._shortened < SHORTENED:
             self._shortened += 1
             raise Refused(f"a gap moves by {way:.2g} Δ0")

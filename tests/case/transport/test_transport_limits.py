@@ -147,7 +147,7 @@ def test_memory_is_counted_before_anything_is_made(
     monkeypatch.setattr("fvqp.case.transport.sizes.available", lambda comm, first=0.0: 2.0**15)
     monkeypatch.setattr("fvqp.case.transport.build.shape_mesh", made)
     monkeypatch.setattr("fvqp.case.transport.build.distributed_mesh", made)
-    monkeypatch.setattr("fvqp.case.transport.build.CaseMedia", made)
+    monkeypatch.setattr("fvqp.case.transport.build.MediaBuilder", made)
     code, text = said(base, {})
     assert code == 2 and "needs at least" in text
 

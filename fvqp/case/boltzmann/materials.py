@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from fvqp.case.boltzmann.schema import Gap, MaterialChoice, Spectrum
+from fvqp.case.boltzmann.schema import Gap, MaterialTable, Spectrum
 from fvqp.case.boltzmann.strong import solved_spectrum
 from fvqp.case.scales import Units
 from fvqp.collisions import Coupling
@@ -21,7 +21,7 @@ NUMBERS = ("critical_temperature", "characteristic_time", "pair_breaking_time", 
 
 
 @dataclass(frozen=True, eq=False)
-class Substance:
+class CaseMaterial:
     """A superconductor.
 
     Attributes:
@@ -31,7 +31,7 @@ class Substance:
         where: file and key of the tables, with a dot at the end, for messages.
     """
 
-    choice: MaterialChoice
+    choice: MaterialTable
     spectrum: Spectrum
     material: Material
     strong: StrongCoupling | None
@@ -79,8 +79,8 @@ class Substance:
         return SelfConsistentGap(grid, rule, cold=cold, family=family, splits_phonons=splits_phonons)
 
 
-def substance(choice: MaterialChoice, spectrum: Spectrum, where: str, model: str) -> Substance:
-    """Return a substance from its tables.
+def case_material(choice: MaterialTable, spectrum: Spectrum, where: str, model: str) -> CaseMaterial:
+    """Return a material from its tables.
 
     Args:
         choice, spectrum: tables.
@@ -92,10 +92,10 @@ def substance(choice: MaterialChoice, spectrum: Spectrum, where: str, model: str
     """
     material = _chosen(choice, f"{where}material", model, own_times=spectrum.model != "eliashberg")
     strong = solved_spectrum(spectrum, material, f"{where}spectrum")
-    return Substance(choice, spectrum, material if strong is None else strong.material, strong, where)
+    return CaseMaterial(choice, spectrum, material if strong is None else strong.material, strong, where)
 
 
-def _chosen(given: MaterialChoice, where: str, model: str, *, own_times: bool) -> Material:
+def _chosen(given: MaterialTable, where: str, model: str, *, own_times: bool) -> Material:
     """Return a material of the library with numbers of one's own; ``own_times`` if its τ0 is needed."""
     try:
         material = load_material(given.name)

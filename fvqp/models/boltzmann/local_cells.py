@@ -38,7 +38,7 @@ def separate_cells(number: int = 1) -> Mesh:
     return shape_mesh("grid1d", nx=number, Lx=float(number), comm=MPI.COMM_SELF)
 
 
-class Body:
+class LocalCells:
     """Cells of one rank.
 
     Attributes:
