@@ -42,7 +42,7 @@ class TimedProcess:
         Args:
             process: with its full strength.
             start: first time at which it acts, τ0.
-            duration: how long it acts, τ0; for ever by default.
+            duration: time for which it acts, τ0; for ever by default.
             profile: factor ≥ 0 at an array of times since ``start``, τ0; needs a duration.
 
         Raises:

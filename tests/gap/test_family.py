@@ -26,7 +26,10 @@ from fvqp.typing import Floats
 
 TOP = 6.0
 #: Relative errors of Δ(T) that are allowed at 0.4, 0.6, 0.8 and 0.95 T_c; damping blurs the edge next to T_c.
-EQUILIBRIUM = [("Sn", (2e-5, 3e-4, 2e-4, 8e-3)), ("Nb", (2e-5, 4e-4, 1.2e-3, 2e-2))]
+EQUILIBRIUM = [
+    pytest.param("Sn", (2e-5, 3e-4, 2e-4, 8e-3), marks=pytest.mark.slow),
+    ("Nb", (2e-5, 4e-4, 1.2e-3, 2e-2)),
+]
 GRADED = EnergyAxis.from_gap(TOP, gap=(0.4, 1.0), finest=0.01, growth=0.04)
 
 

@@ -46,6 +46,7 @@ def test_uniform_generation_is_the_law(alpha: float) -> None:
     assert 1.5 < most < 2.4
 
 
+@pytest.mark.slow
 def test_meshes_agree() -> None:
     """Lines of three lengths of cells, and a strip of faces as wide as pairs reach."""
 

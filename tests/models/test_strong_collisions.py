@@ -27,7 +27,7 @@ def problem(strength: float, gap: GapModel, charge: bool = False) -> UsadelProbl
 
 
 @pytest.mark.parametrize("charge", [False, True])
-@pytest.mark.parametrize("strength", [1e-4, 1.0, 1e3])
+@pytest.mark.parametrize("strength", [1e-4, 1.0, pytest.param(1e3, marks=pytest.mark.slow)])
 def test_energy_balances_whatever_the_strength(strength: float, charge: bool) -> None:
     """What is missing in a cell is counted over what diffuses there, not over the collisions it has."""
     driven = problem(strength, GapModel("fixed", value=1.0), charge)

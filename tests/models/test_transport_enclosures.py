@@ -129,6 +129,7 @@ def test_transparent_slabs_conduct_exactly(kind: str) -> None:
     assert slab_flux(mesh, directions, 1e-9) == pytest.approx(1.0, abs=1e-8)
 
 
+@pytest.mark.slow
 def test_limits_keep_slabs_of_second_order() -> None:
     """Where cells are about a free path; of thin ones the directions are further off."""
     off = []

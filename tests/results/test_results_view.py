@@ -305,6 +305,7 @@ def large(folder: Path, n: int = 300, times: int = 30) -> None:
     data.write(folder / "results.nc")
 
 
+@pytest.mark.slow
 def test_a_large_result_is_thinned_and_says_so(tmp_path):
     large(tmp_path)
     page = view(tmp_path)

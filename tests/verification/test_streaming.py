@@ -46,7 +46,7 @@ def order(errors: list[float]) -> float:
 
 @pytest.mark.parametrize(
     ("scheme", "sizes", "least"),
-    [("upwind", (80, 160), 0.9), ("linear", (24, 48), 1.8), ("limited", (24, 48), 1.8)],
+    [("upwind", (40, 80), 0.9), ("linear", (24, 48), 1.8), ("limited", (24, 48), 1.8)],
 )
 @pytest.mark.parametrize("geometry", ["spherical", pytest.param("cylindrical", marks=pytest.mark.slow)])
 def test_order_in_shells(geometry: str, scheme: Scheme, sizes: tuple[int, int], least: float) -> None:

@@ -109,6 +109,7 @@ def test_minigap_honours_its_accuracy(accuracy: float, broadening: float) -> Non
     assert found / np.cos(1.25) == pytest.approx(1.0, abs=0.5 * accuracy + 1.5e-6)
 
 
+@pytest.mark.slow
 def test_minigap_of_a_long_link() -> None:
     """That of a wire of half the length (first integral), of second order in the cells."""
     exact = exact_minigap(5.0)

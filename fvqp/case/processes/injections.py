@@ -46,7 +46,7 @@ class Injection(InSpace, ProcessTable):
     start: Time | None = None
     """Time from which on it acts; default: 0."""
     duration: Time | None = None
-    """How long it acts; default: from the start on. Steps in time end where an injection starts or ends."""
+    """Time for which it acts; default: for ever. Steps in time end where an injection starts or ends."""
     time_profile: TimeFunction | None = None
     """Factor of the power as a function of the time t since its start, such as ``"exp(-t/(2 ns))"``; not
     negative. 64 intervals of the duration have its mean in them."""

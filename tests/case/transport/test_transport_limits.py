@@ -100,7 +100,7 @@ def test_results_beyond_memory(monkeypatch: pytest.MonkeyPatch) -> None:
         fvqp.run(data)
 
 
-@pytest.mark.parametrize("base", [SPHERE, FILM])
+@pytest.mark.parametrize("base", [pytest.param(SPHERE, marks=pytest.mark.slow), FILM])
 def test_results_on_the_disk_are_those_in_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, base: dict[str, Any]
 ) -> None:
