@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Self
+from typing import Annotated, ClassVar, Self
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from fvqp.case.process import Regions
 from fvqp.case.quantities import Length, Position, SpaceFunction
@@ -19,8 +19,9 @@ class InSpace(Table):
     size: Length | None = None
     """Standard deviation of the distance from `position`, at least half a cell, or a shell; default:
     everywhere alike."""
-    position: tuple[Position, Position, Position] = (0.0, 0.0, 0.0)
-    """x, y, z on a mesh, at most 5 sizes from its cells; shells have their centre or axis."""
+    position: Annotated[tuple[Position, ...], Field(min_length=1, max_length=3)] = (0.0, 0.0, 0.0)
+    """x, y, z on a mesh, at most 5 sizes from its cells; x is enough on a line, x and y on a flat mesh.
+    Shells have their centre or axis."""
     profile: SpaceFunction | None = None
     """In place of `size` and `position`: distribution as a function of x, y, z and the distance r from the
     origin, of shells from their centre, such as ``"exp(-((x - 5 um)/(2 um))^2)"``; not negative."""

@@ -57,6 +57,7 @@ class FieldSeries:
         self._label = label
         self._folder = folder
         self._steps: dict[float, str] | None = None
+        self._drawn: _Drawn | None = None
 
     def write(self, mesh: Mesh, time: float, fields: Mapping[str, Floats]) -> None:
         """Writes the owned cells of every rank as the step at ``time`` (a bias in mV, a time, ...).
@@ -73,13 +74,14 @@ class FieldSeries:
             self._steps if self._steps is not None else run_on_root(comm, self._earlier_steps)
         )
         stem = steps.get(time, f"{self.path.stem}_{len(steps):05d}").split(".")[0]
-        height = _height(mesh)
+        if self._drawn is None or self._drawn.mesh is not mesh:
+            self._drawn = _Drawn(mesh)
         problem: FvqpError | None = None
         arrays = {name: np.asarray(values)[: mesh.n_owned] for name, values in fields.items()}
         try:
             make_folder(self._folder / "fields")
             piece = f"{stem}.vtu" if comm.size == 1 else f"{stem}_{comm.rank}.vtu"
-            _write_piece(self._folder / "fields" / piece, mesh, arrays, height)
+            self._drawn.write(self._folder / "fields" / piece, arrays)
         except FvqpError as error:
             problem = error
         raise_first_error(comm, problem)
@@ -146,39 +148,47 @@ def _shown(name: str) -> tuple[str, float]:
     return (f"{name} ({unit})" if unit else name), factor
 
 
-def _write_piece(path: Path, mesh: Mesh, fields: Mapping[str, Floats], height: float) -> None:
-    """The owned cells with their fields, as a ``.vtu`` file; shells as a ball or a cylinder of a ``height``
-    in micrometres, which is 0 for other meshes."""
-    # Imported here, as PyVista is in `pyvista_grid`.
-    from vtkmodules.vtkCommonCore import vtkObject
-    from vtkmodules.vtkIOXML import vtkXMLUnstructuredGridWriter
+class _Drawn:
+    """The owned cells of a mesh as VTK draws them, shells as a ball or a cylinder. Collective."""
 
-    owned = np.arange(mesh.n_cells) < mesh.n_owned
-    if height:
-        radii = mesh.points[mesh.corners[: mesh.n_owned, :2], 0] * _MICROMETRES
-        grid, cells = shells_grid(np.sort(radii, axis=1), mesh.coordinates, height)
-    else:
-        grid, cells = pyvista_grid(mesh, owned, mesh.points * _MICROMETRES)
-    for name, values in fields.items():
-        shown, factor = _shown(name)
-        grid.cell_data[shown] = values[cells] * factor
-    grid.cell_data["cell"] = mesh.global_id[cells]
-    grid.cell_data["region"] = mesh.cell_region[cells]
-    if mesh.region_names:
-        grid.field_data[REGION_NAMES] = mesh.region_names
-    # PyVista's `save` does not say if the disk was full.
-    writer = vtkXMLUnstructuredGridWriter()
-    writer.SetInputData(grid)
-    with replacing(path) as part:
-        writer.SetFileName(str(part))
-        # One message says what is wrong; VTK's own fill a page.
-        vtkObject.GlobalWarningDisplayOff()
-        try:
-            written = writer.Write()
-        finally:
-            vtkObject.GlobalWarningDisplayOn()
-        if not written:
-            raise OSError("the VTK writer failed")
+    def __init__(self, mesh: Mesh) -> None:
+        self.mesh = mesh
+        height = _height(mesh)
+        if height:
+            radii = mesh.points[mesh.corners[: mesh.n_owned, :2], 0] * _MICROMETRES
+            self._grid, self._cells = shells_grid(np.sort(radii, axis=1), mesh.coordinates, height)
+        else:
+            owned = np.arange(mesh.n_cells) < mesh.n_owned
+            self._grid, self._cells = pyvista_grid(mesh, owned, mesh.points * _MICROMETRES)
+        if mesh.region_names:
+            self._grid.field_data[REGION_NAMES] = mesh.region_names
+
+    def write(self, path: Path, fields: Mapping[str, Floats]) -> None:
+        """Write the cells with their fields, each of ``(n_owned,)`` values, as a ``.vtu`` file."""
+        # Imported here, as PyVista is in `pyvista_grid`.
+        from vtkmodules.vtkCommonCore import vtkObject
+        from vtkmodules.vtkIOXML import vtkXMLUnstructuredGridWriter
+
+        data = self._grid.cell_data
+        data.clear()
+        for name, values in fields.items():
+            shown, factor = _shown(name)
+            data[shown] = values[self._cells] * factor
+        data["cell"] = self.mesh.global_id[self._cells]
+        data["region"] = self.mesh.cell_region[self._cells]
+        # PyVista's `save` does not say if the disk was full.
+        writer = vtkXMLUnstructuredGridWriter()
+        writer.SetInputData(self._grid)
+        with replacing(path) as part:
+            writer.SetFileName(str(part))
+            # One message says what is wrong; VTK's own fill a page.
+            vtkObject.GlobalWarningDisplayOff()
+            try:
+                written = writer.Write()
+            finally:
+                vtkObject.GlobalWarningDisplayOn()
+            if not written:
+                raise OSError("the VTK writer failed")
 
 
 def _pvd(files: Mapping[float, str], label: str) -> str:

@@ -45,14 +45,16 @@ def sweep(e0, e1, g, passing, passes, turning, capacity, order, first, last, mov
     zero, one = np.uint64(0), np.uint64(1)
     begin = lo if wide else zero
     for m in moving:
-        # cells in the order of memory; short rows are sources until they are solved for
-        for cell in range(0 if wide else n_cells):
-            there, row = q[cell, m] if cell < n_owned else x[cell, m], rows[cell]
+        if first[m] == last[m]:
+            continue
+        # short rows: what other ranks and earlier stages have solved for, and sources until they are solved
+        for cell in range(n_cells if wide else n_owned, n_cells):
+            there, row = x[cell, m], rows[cell]
             for e in range(count):
                 row[e] = there[lo + e]
-        for place in range(0 if wide else first[m]):
+        for place in range(0 if wide else last[m]):
             cell = order.cells[m, place]
-            there, row = x[cell, m], rows[cell]
+            there, row = x[cell, m] if place < first[m] else q[cell, m], rows[cell]
             for e in range(count):
                 row[e] = there[lo + e]
         for place in range(first[m], last[m]):
@@ -87,7 +89,8 @@ def sweep(e0, e1, g, passing, passes, turning, capacity, order, first, last, mov
                         gain[e] += enter * speed[e] * before[lo + e]
             for e in range(width):
                 row[begin + e] = gain[e] / loss[e]
-        for cell in range(0 if wide else n_owned):
+        for place in range(last[m] if wide else first[m], last[m]):
+            cell = order.cells[m, place]
             there, row = x[cell, m], rows[cell]
             for e in range(count):
                 there[lo + e] = row[e]

@@ -25,20 +25,20 @@ MPI_SETTINGS = {
 }
 
 
-def run(what: str, ranks: int, turns: int) -> dict:
+def run(what: str, ranks: int, *arguments: object) -> dict:
     script = Path(__file__).with_name(f"{what}.py")
     # FiPy's serial solvers, which other benchmarks choose, do not start on several ranks.
     inherited = {k: v for k, v in os.environ.items() if k != "FIPY_SOLVERS"}
     inherited["PYTHONPATH"] = os.pathsep.join(sys.path)
     done = subprocess.run(
-        ["mpiexec", "-n", str(ranks), sys.executable, str(script), str(turns)],
+        ["mpiexec", "-n", str(ranks), sys.executable, str(script), *map(str, arguments)],
         env=inherited | MPI_SETTINGS,
         capture_output=True,
         text=True,
         timeout=600,
     )
     assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+    return json.loads(done.stdout.splitlines()[-1])
 
 
 @pytest.mark.parametrize(
@@ -64,6 +64,23 @@ def test_two_ranks(script, turns, wanted, report):
     assert found["together"]["sum"] == pytest.approx(found["alone"]["sum"], rel=1e-10)
     if wanted is not None:
         assert np.median(each / together) > wanted
+
+
+@pytest.mark.parametrize(("chip", "wanted"), [("phonon", 1.7), ("qubit", None)])
+def test_chips(chip, wanted, report, tmp_path):
+    """Whole runs of a small chip by the clock, compiling left out."""
+    if len(os.sched_getaffinity(0)) < 2:
+        pytest.skip("needs two cores")
+    busy = os.getloadavg()[0]
+    one, two = (run("chips", ranks, chip, tmp_path) for ranks in (1, 2))
+    gain = one.pop("wall") / (together := two.pop("wall"))
+    error = f", pads within {100 * two['error']:.1f} % of the fullest" if "error" in two else ""
+    report(f"{chip} chip on two ranks", f"{together:.1f} s, {gain:.2f} times faster than one{error}")
+    assert two == pytest.approx(one, rel=1e-3)
+    assert two.get("error", 0.0) < 0.02
+    if busy > QUIET:
+        pytest.skip(f"load average {busy:.1f} before the start: other programs have the second core")
+    assert wanted is None or gain > wanted
 
 
 def test_map_of_both_biases(report):

@@ -398,7 +398,7 @@ class MediaBuilder:
         return amounts(Expression(text, SPACE), key, x=x, y=y, z=z, r=r)
 
     def require_near(self, place: InSpace, there: Bools, key: str) -> None:
-        """:class:`CaseError` for a distribution in space with no cell near its centre. Collective.
+        """:class:`CaseError` for a centre that lacks a coordinate or has no cell near it. Collective.
 
         Args:
             place: of the source.
@@ -407,6 +407,11 @@ class MediaBuilder:
         """
         if place.size is None:
             return
+        given, needed = len(place.position), self.mesh.dim
+        if given < needed:
+            raise CaseError(
+                f"{key}.position: has {given} of the {needed} coordinates of a place on this mesh"
+            )
         nearest = self._nearest(place, there)
         if nearest > REACH * place.size:
             raise CaseError(
@@ -474,7 +479,9 @@ class MediaBuilder:
     def _distance(self, place: InSpace) -> Floats:
         """Return distances of the cells from the centre of a distribution, ``(n_cells,)``."""
         # the radius of a shell is the first coordinate of the line of its results
-        return np.asarray(np.linalg.norm(self.mesh.centroid - np.asarray(place.position), axis=1))
+        centre = np.zeros(3)
+        centre[: len(place.position)] = place.position
+        return np.asarray(np.linalg.norm(self.mesh.centroid - centre, axis=1))
 
 
 def stationary_gap(case: TransportCase, units: Units, here: CaseMaterial, region: Region) -> float | None:

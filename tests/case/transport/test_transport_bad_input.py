@@ -147,7 +147,11 @@ OF_FILM: list[tuple[dict[str, Any], str]] = [
         "initial.steady: injections[0].power comes in and nothing",
     ),
     ({"injections.0.position": ["0 um", "0 um", "0 um"]}, "position: is not used without size"),
-    ({"injections.0.position": ["0 um", "0 um"]}, "position[2]: missing; the list has 2 entries only"),
+    (
+        {"injections.0.position": ["0 um"], "injections.0.size": "2 um"},
+        "injections[0].position: has 1 of the 2 coordinates of a place on this mesh",
+    ),
+    ({"injections.0.position": [], "injections.0.size": "2 um"}, "injections[0].position: "),
     ({"injections.0.centre": "1.2 Delta0"}, "where cell 0 has no states"),
     (INSULATING | {"injections.0.regions": ["trap"]}, "injections[0].regions: acts nowhere"),
     (

@@ -54,6 +54,13 @@ def test_phonons_alone_are_those_beside_empty_quasiparticles(monkeypatch: pytest
     assert not alone["n_qp"].values.any()
 
 
+def test_two_coordinates_are_a_place_on_a_flat_mesh() -> None:
+    flat = changed(CRYSTAL, {"initial": {"pulses": [PULSE | {"position": ["2 um", "1 um"]}]}})
+    found, wanted = (fvqp.run(case).dataset["energy_ph_cell"] for case in (flat, CRYSTAL))
+    np.testing.assert_array_equal(found, wanted)
+    assert float(found[0].max()) > 1.5 * float(found[0].min())
+
+
 def test_there_are_no_quasiparticles_to_be_excited() -> None:
     case = changed(CRYSTAL, {"initial.pulses.0.of": "quasiparticles", "initial.pulses.0.centre": "2 Delta0"})
     with pytest.raises(CaseError, match=r"pulses\[0\]: there is nothing to be excited in its place"):
