@@ -16,8 +16,10 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import logging
 import pickle
 from collections.abc import Iterator
+from functools import cache
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -27,6 +29,8 @@ from numba.core.caching import FunctionCache, IndexDataCacheFile
 from numpy.typing import NDArray
 
 from fvqp.errors import FvqpError
+
+log = logging.getLogger(__name__)
 
 # Raised by pickle for classes and modules that are gone, and for files that were cut off.
 _UNREADABLE = (
@@ -79,11 +83,19 @@ def _load_index(self: Any) -> dict[Any, str]:
 
 
 def _load(self: Any, key: object) -> Any:
-    """``IndexDataCacheFile.load``, None if the file cannot be read."""
-    try:
-        return _load_of_numba(self, key)
-    except _UNREADABLE:
-        return None
+    """``IndexDataCacheFile.load``, None if there is no file or it cannot be read: then numba compiles."""
+    with contextlib.suppress(*_UNREADABLE):
+        found = _load_of_numba(self, key)
+        if found is not None:
+            return found
+    tell_of_compiling()
+    return None
+
+
+@cache
+def tell_of_compiling() -> None:
+    """Log once, for who waits, that loops are compiled."""
+    log.info("compiling loops that are new on this machine: up to 30 s, once")
 
 
 def _init(self: Any, function: Any) -> None:

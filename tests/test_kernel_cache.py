@@ -13,7 +13,7 @@ import pytest
 from numba.core.caching import FunctionCache, IndexDataCacheFile
 
 from fvqp.errors import FvqpError
-from fvqp.kernel_cache import njit
+from fvqp.kernel_cache import njit, tell_of_compiling
 
 
 def test_savers_at_the_same_time_get_numbers_of_their_own(tmp_path: Path) -> None:
@@ -49,6 +49,18 @@ def test_code_of_an_older_source_is_never_read(tmp_path: Path, monkeypatch: pyte
     newer.save("types", "new code")
     assert read == [None] * 4
     assert newer.load("types") == "new code"
+
+
+def test_waiting_for_compiled_loops_has_a_line(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    tell_of_compiling.cache_clear()
+    caplog.set_level("INFO", "fvqp")
+    kernels = IndexDataCacheFile(str(tmp_path), "kernel", 1.0)
+    kernels.save("known", "code")
+    assert kernels.load("known") == "code"
+    assert not caplog.messages
+    for types in ("new", "others"):
+        assert kernels.load(types) is None
+    assert caplog.messages == ["compiling loops that are new on this machine: up to 30 s, once"]
 
 
 def test_a_number_of_the_same_types_is_used_again(tmp_path: Path) -> None:
