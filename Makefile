@@ -29,6 +29,8 @@ setup:
 
 demo: $(DEMO:%=out/%.done)
 	@echo; echo "Figures, and fields for ParaView:"; find $(DEMO:%=out/%) \( -name '*.png' -o -name '*.pvd' \) | sort
+	@echo; echo "Look first at out/fig10/figures/g_ss.png, the conductance of the wire, or turn the film in a browser:"
+	@echo "    .venv/bin/fvqp view out/wire_film"
 
 # Computed anew only when the case or the program has changed.
 out/%.done: cases/ryan2026/%.toml $(SOURCES) | setup

@@ -7,7 +7,9 @@ and areas differ by 2π or 4π.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -46,6 +48,14 @@ def load(wanted: str) -> Any:
             "FIPY_SOLVERS unset, or petsc"
         ) from None
     return fipy
+
+
+@contextmanager
+def without_deprecations() -> Iterator[None]:
+    """Silence numpy's warning of what FiPy does while it makes a mesh, which nobody here can change."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Conversion of an array with ndim > 0", DeprecationWarning)
+        yield
 
 
 def from_fipy(
@@ -157,8 +167,11 @@ def to_fipy(mesh: Mesh) -> Any:
             def _calcFaceNormals(self) -> Floats:
                 return mesh.face_normal[:, :1].T.copy()
 
-        return _UnorderedLine(*tables)
-    return (fipy.meshes.mesh2D.Mesh2D if mesh.dim == 2 else fipy.meshes.mesh.Mesh)(*tables)
+        kind: Any = _UnorderedLine
+    else:
+        kind = fipy.meshes.mesh2D.Mesh2D if mesh.dim == 2 else fipy.meshes.mesh.Mesh
+    with without_deprecations():
+        return kind(*tables)
 
 
 def vertices_and_cells(mesh: Any, name: str) -> tuple[Floats, list[tuple[str, Ints]]]:

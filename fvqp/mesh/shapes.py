@@ -14,7 +14,7 @@ from fvqp.mesh import geometry
 from fvqp.mesh.build import build_mesh
 from fvqp.mesh.cells import BY_NAME, MAX_CORNERS
 from fvqp.mesh.distribute import raise_together
-from fvqp.mesh.fipy import RELATIVE_TOLERANCE, SIDES, load, vertices_and_cells
+from fvqp.mesh.fipy import RELATIVE_TOLERANCE, SIDES, load, vertices_and_cells, without_deprecations
 from fvqp.mesh.mesh import Mesh, suggestion
 from fvqp.units import lengths
 
@@ -104,7 +104,8 @@ def shape_mesh(
     # A grid of revolution has the vertices of the plane one; FiPy's own classes for it ignore `communicator`.
     grid_class = {1: fipy.Grid1D, 2: fipy.Grid2D, 3: fipy.Grid3D}[shape.dim]
     names = ("dx", "dy", "dz")
-    grid = grid_class(**dict(zip(names, widths, strict=False)), communicator=fipy.tools.serialComm)
+    with without_deprecations():
+        grid = grid_class(**dict(zip(names, widths, strict=False)), communicator=fipy.tools.serialComm)
     vertices, [(cell_kind, cells)] = vertices_and_cells(grid, kind)
     points = np.zeros((len(vertices), 3))
     points[:, : shape.dim] = vertices
