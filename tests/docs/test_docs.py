@@ -24,7 +24,17 @@ CHEAP = ("mesh", "symmetry", "check", "new")
 LONG = (
     *(
         f"docs/tutorials/{page}.md"
-        for page in ("fit", "hot_pulse", "mkid", "own_chip", "particle_hit", "sphere", "weak_link", "wire")
+        for page in (
+            "fit",
+            "hot_pulse",
+            "mkid",
+            "own_chip",
+            "particle_hit",
+            "sphere",
+            "trap",
+            "weak_link",
+            "wire",
+        )
     ),
     *(f"docs/howto/{page}.md" for page in ("fit", "flux-noise", "gds", "mesh", "microwaves")),
     *(f"docs/theory/{page}.md" for page in ("proximity", "selfconsistency")),
