@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,9 @@ from numpy.typing import NDArray
 
 from fvqp.errors import FvqpError
 from fvqp.typing import Floats, Integers, Ints
+
+_TAG = 8
+"""Of messages with rows."""
 
 
 class Numbering:
@@ -108,14 +112,23 @@ def exchange_rows(
         comm.Alltoall(np.asarray(n_send, np.int64), n_receive)
     received = np.empty((int(n_receive.sum()), *rows.shape[1:]), rows.dtype)
     scalar = MPI.DOUBLE if rows.dtype == np.float64 else MPI.INT64_T
+    # of rows, so that counts fit into 32 bits
     row = scalar.Create_contiguous(int(np.prod(rows.shape[1:]))).Commit()
-    sent = [rows, (n_send, _starts(n_send)), row]
+    requests = []
     try:
-        comm.Alltoallv(sent, [received, (n_receive, _starts(n_receive)), row])
+        # Most ranks have nothing for one another: an Alltoallv would ask all of them.
+        for rank, part in _parts(received, n_receive):
+            requests.append(comm.Irecv([part, len(part), row], source=rank, tag=_TAG))
+        for rank, part in _parts(rows, n_send):
+            requests.append(comm.Isend([part, len(part), row], dest=rank, tag=_TAG))
+        MPI.Request.Waitall(requests)
     finally:
         row.Free()
     return received, n_receive
 
 
-def _starts(counts: Ints) -> Ints:
-    return np.concatenate([[0], np.cumsum(counts)[:-1]]).astype(np.int64)
+def _parts(rows: NDArray[Any], counts: Ints) -> Iterator[tuple[int, NDArray[Any]]]:
+    """Rows of every rank that has any."""
+    ends = np.cumsum(counts)
+    for rank in np.flatnonzero(counts):
+        yield int(rank), rows[ends[rank] - counts[rank] : ends[rank]]
