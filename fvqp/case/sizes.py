@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 
 import numpy as np
 from mpi4py import MPI
@@ -33,6 +34,32 @@ def size_rows(mesh: Mesh, coherence_length: float | None = None) -> list[tuple[s
         beside = f"{smallest / coherence_length:.3g} ... {largest / coherence_length:.3g}"
         cells += f", {beside} coherence lengths of {coherence_length * 1e6:.4g} um"
     return [("extent", measures), ("cell sizes", cells)]
+
+
+def region_sizes(mesh: Mesh) -> dict[str, tuple[float, float]]:
+    """Size of the smallest and of the largest cell (`cell_sizes`) of every region, metres; of cells without
+    region as "other cells", of a mesh without regions as "mesh". Collective."""
+    sizes, left = cell_sizes(mesh)[: mesh.n_owned], np.ones(mesh.n_owned, dtype=bool)
+    found = {}
+    for name, cells in mesh.regions.items():
+        mine = cells[cells < mesh.n_owned]
+        left[mine] = False
+        found[name] = _range(mesh, sizes[mine])
+    if mesh.comm.allreduce(bool(left.any()), MPI.LOR):
+        found["other cells" if found else "mesh"] = _range(mesh, sizes[left])
+    return found
+
+
+def _range(mesh: Mesh, values: np.ndarray) -> tuple[float, float]:
+    """Smallest and largest of some values of all ranks. Collective."""
+    low = float(mesh.comm.allreduce(float(values.min(initial=np.inf)), MPI.MIN))
+    return low, float(mesh.comm.allreduce(float(values.max(initial=0.0)), MPI.MAX))
+
+
+def lengths_row(name: str, sizes: tuple[float, float], lengths: Sequence[str]) -> tuple[str, str]:
+    """Row of a report: cells of a region beside the lengths that matter in it."""
+    cells = f"cells {sizes[0] * 1e6:.3g} ... {sizes[1] * 1e6:.3g} um"
+    return f"in {name}", "; ".join([cells, *lengths])
 
 
 def warn_of_sizes(mesh: Mesh, coherence_length: float | None, source: str) -> None:

@@ -21,6 +21,7 @@ from fvqp.case.usadel.build import (
     build_sweep,
     follows_bias,
 )
+from fvqp.case.usadel.lengths import length_rows, warn_of_lengths
 from fvqp.case.usadel.mesh_and_material_checks import (
     warn_of_axis,
     warn_of_charge,
@@ -74,6 +75,7 @@ class UsadelStudy(Study[UsadelRecorder]):
     def _warn(self) -> None:
         device = self.problems[0].device
         warn_of_sizes(device.mesh, device.material.coherence_length, self.case.source)
+        warn_of_lengths(self.problems[0], self.case.source)
         warn_of_junctions(self.case, self.problems[0])
         warn_of_axis(self.case, self.problems, self.sweep.V_inj)
         if self.comm.rank == 0:
@@ -88,6 +90,7 @@ class UsadelStudy(Study[UsadelRecorder]):
         return [
             ("mesh", f"{mesh.n_global} cells of dimension {mesh.dim}"),
             *size_rows(mesh, problem.device.material.coherence_length),
+            *length_rows(problem),
             ("regions", ", ".join(mesh.region_names) or "none"),
             ("boundaries", ", ".join(mesh.boundaries)),
             ("energies", f"{grid.n} bins up to {grid.maximum:.4g} Delta0"),
