@@ -18,7 +18,7 @@ from fvqp.mesh import Mesh
 from fvqp.mesh.build import build_mesh
 from fvqp.results import SweepDataset
 from fvqp.results.dataset import read_dataset
-from fvqp.results.figures import FAMILIES, FigureSpec
+from fvqp.results.figures import FAMILIES, FigureSpec, fill
 from fvqp.results.figures.cells import draw_cells
 from fvqp.results.figures.common import evenly_mirrored
 
@@ -252,3 +252,14 @@ def test_lines_with_and_without_collisions_are_named() -> None:
         legends[kind] = dict(zip(names, (line.get_linestyle() for line in handles), strict=True))
     assert legends["gap"] == {"with collisions": "-", "elastic": "--"}
     assert legends["spectrum"].pop("elastic") == "--" and set(legends["spectrum"].values()) == {"-"}
+
+
+def test_numbers_of_ticks_are_whole() -> None:
+    """f_L of few quasiparticles is almost 1: the axis says 0.99997, not an offset."""
+    line = mesh(1e-6 * np.array([[0, 0], [1, 0], [2, 0]]), [("line", np.array([[0, 1], [1, 2]]))])
+    dataset = stored(line, {"gap": np.array([0.99995, 1.0]) * DELTA0})
+    figure = fill(dataset, FigureSpec("fields"), Figure())
+    figure.draw_without_rendering()
+    axis = figure.axes[0].yaxis
+    assert axis.get_offset_text().get_text() == ""
+    assert "264.99" in {label.get_text()[:6] for label in axis.get_ticklabels()}

@@ -80,7 +80,9 @@ def fill(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> Figure:
 
 
 def _style() -> AbstractContextManager[None]:
-    return matplotlib.rc_context({"font.size": 9, "axes.grid": False, "legend.frameon": False})
+    return matplotlib.rc_context(
+        {"font.size": 9, "axes.grid": False, "legend.frameon": False, "axes.formatter.useoffset": False}
+    )
 
 
 def draw(dataset: xr.Dataset, spec: FigureSpec, folder: Path, formats: Sequence[str] = ()) -> list[Path]:

@@ -65,12 +65,13 @@ def _concentration(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> Non
         if name == "concentration":
             axes.errorbar(
                 generation, point["concentration"] * MICROMETRE3, point["concentration_error"] * MICROMETRE3,
-                fmt=MARKERS[number % len(MARKERS)], color=colour, markersize=4, linewidth=1.0, label=label,
+                fmt=MARKERS[number % len(MARKERS)], color=colour, markersize=4, linewidth=1.0,
+                label=label or "simulation",
             )  # fmt: skip
         if "concentration_law" in point and np.isfinite(point["concentration_law"]).any():
             axes.plot(
                 generation, point["concentration_law"] * MICROMETRE3, color=colour, linewidth=0.9,
-                label=None if name == "concentration" else label,
+                label=None if name == "concentration" else label or "law of annihilation",
             )  # fmt: skip
     if "concentration_mean_field" in dataset:
         mean_field = dataset["concentration_mean_field"].isel(radius=0, spin=0)
@@ -80,7 +81,7 @@ def _concentration(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> Non
     axes.set(
         xscale="log", yscale="log", xlabel="$A$ (µm$^{-3}$ s$^{-1}$)", ylabel="$c$ (µm$^{-3}$)"
     )  # fmt: skip
-    draw_legend(axes, False, "upper left")
+    draw_legend(axes, False, "lower right")
 
 
 def _packing(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> None:
