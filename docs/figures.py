@@ -26,6 +26,7 @@ from PIL import Image
 
 import fvqp
 from fvqp.results import Result
+from fvqp.results.figures import FigureSpec, draw
 
 ROOT = Path(__file__).parents[1]
 STATIC = ROOT / "docs" / "_static"
@@ -89,8 +90,30 @@ CURVES = {
     "normal_wire": ("proximity/normal_wire", "fields"),
     "two_steps": ("nagaev1995/two_steps", "fields"),
     "side_arm": ("networks/side_arm", "g_ss"),
+    "wire": ("ryan2026/wire", "g_nl"),
+    "gap_profile": ("ryan2026/profile", "fields"),
+    "hot_spots": ("ryan2026/sign_hot_spots", "g_sa"),
+    "hot_pulse_sn": ("boltzphlow2026/hot_pulse_sn", "energies"),
+    "sphere_ballistic": ("boltzphlow2026/sphere_ballistic", "density_profile"),
+    "sphere_diffusive": ("boltzphlow2026/sphere_diffusive", "density_profile"),
+    "trap_noise": ("devices/trap_noise", "injection"),
+    "cluster_noise": ("meyer2020/flux_noise", "noise"),
+    "cluster_ising": ("meyer2020/ising", "distribution"),
+    "cluster_moments": ("meyer2020/moments", "moments"),
+    "localized_aluminium": ("bespalov2016/aluminium", "concentration"),
+    "localized_low_rates": ("bespalov2016/low_rates", "concentration"),
+    "localized_packing": ("bespalov2016/bubbles", "packing"),
+    "localized_relaxation": ("bespalov2016/relaxation", "relaxation"),
+    "localized_wire": ("bespalov2016/wire", "profile"),
 }
 """Picture → case and kind of figure."""
+FIELDS = {
+    "mobile_wire": ("bespalov2016/wire_transport", "f_L", 1.05),
+    "side_arm_film": ("networks/side_arm_film", "f_L", 1.1),
+}
+"""Picture → case, spectral field of every cell, and its energy in gaps."""
+FOLDERS = {"bespalov2016/wire": "localized_wire"}
+"""Cases whose results are in a folder of another name than their file, as another case has that name."""
 COARSE = ['mesh.file="../../meshes/ryan_wire/line_coarse.msh"']
 SMEARED = ["spectrum.broadening=0.05", biases(0.8, 1, 1.4, 2, 2.6, 3.2)]
 """What the gap of every cell needs to converge soon, and the same for one gap."""
@@ -142,11 +165,15 @@ STYLES = ("-", "--", ":")
 """Lines of the first variants of a panel, of the next ones, and of the rest."""
 SHOWN = 3.0
 """Half the length of wire in the picture of the film, micrometres."""
+WIDTH = 0.15
+"""Largest distance from the axis of cells in the picture of the wire in 3-D, micrometres."""
+STRETCHED = (1.0, 4.0, 30.0)
+"""Factors of lengths in that picture."""
 
 
 def result(case: str, folder: Path, overrides: Sequence[str] = (), name: str = "") -> Result:
     """The results of a case; what is there is not computed again, results of another case are refused."""
-    there = folder / (name or Path(case).name)
+    there = folder / (name or FOLDERS.get(case, Path(case).name))
     resume = (there / "results.nc").exists()
     return fvqp.run(ROOT / "cases" / f"{case}.toml", out=there, overrides=overrides, resume=resume)
 
@@ -156,6 +183,22 @@ def curve(name: str, folder: Path, picture: Path) -> None:
     case, kind = CURVES[name]
     drawn, *_ = result(case, folder).save_figures(folder / "pictures", kind=kind)
     shutil.move(drawn, picture)
+    fewer_colours(picture)
+
+
+def fewer_colours(picture: Path) -> None:
+    """Make a picture file smaller, by at most 256 colours."""
+    Image.open(picture).convert("RGB").quantize(256).save(picture, optimize=True)
+
+
+def field(name: str, folder: Path, picture: Path) -> None:
+    """A field of every cell, as the program draws it."""
+    case, variable, gaps = FIELDS[name]
+    dataset = result(case, folder, [f'output.stored=["{variable}"]'], f"{name}_fields").dataset
+    energy = gaps * float(dataset.attrs["delta0_eV"])
+    spec = FigureSpec("fields", variable=variable, energy=energy, file=picture.name)
+    draw(dataset, spec, picture.parent)
+    fewer_colours(picture)
 
 
 def front(folder: Path, picture: Path) -> None:
@@ -236,6 +279,41 @@ def rendered(
     return np.asarray(pixels)
 
 
+def wire_in_3d(folder: Path, picture: Path) -> None:
+    """Charge imbalance around the injector at the largest bias."""
+    result("ryan2026/wire_3d", folder)
+    reader = pyvista.get_reader(str(folder / "wire_3d" / "fields.pvd"))
+    reader.set_active_time_value(reader.time_values[-1])
+    grid = reader.read()[0]
+    name = next(name for name in grid.cell_data if name.startswith("charge_imbalance"))
+    x, y, _ = grid.cell_centers().points.T
+    part = grid.extract_cells((np.abs(x) < 0.5 * SHOWN) & (np.abs(y) < WIDTH))
+    part.points *= STRETCHED
+    plotter = pyvista.Plotter(off_screen=True, window_size=[1100, 620])
+    plotter.set_background("white")
+    bar = {
+        "color": "black", "fmt": "%.0f", "width": 0.4, "position_x": 0.54, "position_y": 0.06, "n_labels": 3,
+        "title": f"{name} at {reader.time_values[-1]:.2g} mV\n",
+    }  # fmt: skip
+    plotter.add_mesh(
+        part,
+        scalars=name,
+        cmap="viridis",
+        show_edges=True,
+        edge_opacity=0.3,
+        ambient=0.3,
+        scalar_bar_args=bar,
+    )
+    across, up = STRETCHED[1:]
+    said = f"x from {-0.5 * SHOWN:g} to {0.5 * SHOWN:g} um; width x {across:g}, thickness x {up:g}"
+    plotter.add_text(said, color="black", font_size=11, position="upper_edge")
+    plotter.view_isometric()
+    plotter.camera.zoom(1.4)
+    plotter.screenshot(str(picture))
+    plotter.close()
+    fewer_colours(picture)
+
+
 def absorber(folder: Path, picture: Path) -> None:
     """Density of quasiparticles in the wire and of phonons in the block 25 ns after the deposit, in 3-D."""
     result("devices/absorber_3d", folder)
@@ -259,13 +337,16 @@ def absorber(folder: Path, picture: Path) -> None:
         (upper, density, "viridis", 0.55),
     ):
         shown = {**bar, "title": f"{name}\n", "position_x": left}
-        plotter.add_mesh(part, scalars=name, cmap=colours, show_edges=True, scalar_bar_args=shown)
-    plotter.add_text(f"{at:.3g} ns", color="black", font_size=11)
+        plotter.add_mesh(
+            part, scalars=name, cmap=colours, show_edges=True, ambient=0.4, scalar_bar_args=shown
+        )
+    plotter.add_text(f"{at:.3g} ns", color="black", font_size=11, position="upper_edge")
     plotter.view_isometric()
-    plotter.camera.zoom(0.85)
+    plotter.camera.SetWindowCenter(0.0, -0.12)  # above the bars of colours
+    plotter.camera.zoom(0.92)
     plotter.screenshot(str(picture))
     plotter.close()
-    Image.open(picture).convert("RGB").save(picture, optimize=True)
+    fewer_colours(picture)
 
 
 def sign(folder: Path, picture: Path) -> None:
@@ -331,17 +412,21 @@ def page(folder: Path, picture: Path) -> None:
 
 PICTURES: dict[str, Callable[[Path, Path], None]] = {
     **{name: partial(curve, name) for name in CURVES},
+    **{name: partial(field, name) for name in FIELDS},
     "front": front,
     "film": film,
     "absorber_3d": absorber,
+    "wire_3d": wire_in_3d,
     "sign": sign,
     "view": page,
 }
 """Picture → what draws it from a folder of results."""
 CASE_OF = {
     **{name: case for name, (case, _) in CURVES.items()},
+    **{name: case for name, (case, *_) in FIELDS.items()},
     "film": "ryan2026/wire_film",
     "absorber_3d": "devices/absorber_3d",
+    "wire_3d": "ryan2026/wire_3d",
     "sign": "ryan2026/sign",
 }
 """Picture → case that it shows."""
