@@ -16,6 +16,7 @@ from fvqp.case.petsc_options import EVOLUTION, IMEX, ROSENBROCK, STEADY, check_o
 from fvqp.case.sizes import size_rows
 from fvqp.case.study import Study
 from fvqp.case.transport.build import build_setup
+from fvqp.case.transport.lengths import RegionLengths, length_rows, warn_of_lengths
 from fvqp.case.transport.recording import TransportRecorder
 from fvqp.case.transport.schema import TransportCase
 from fvqp.errors import ConvergenceError, FvqpError
@@ -76,6 +77,7 @@ class TransportStudy(Study[TransportRecorder]):
             ),
             ("cells", f"{mesh.n_global} of dimension {mesh.dim}"),
             *size_rows(mesh),
+            *length_rows(self._lengths()),
             *([("regions", ", ".join(mesh.region_names))] if mesh.region_names else []),
             ("boundaries", ", ".join(mesh.boundaries)),
             ("energies", f"{grid.n} bins up to {grid.edges[-1]:.4g} Delta0, {grid.n_phonon} phonon energies"),
@@ -85,7 +87,15 @@ class TransportStudy(Study[TransportRecorder]):
             ("memory", str(size)),
         ]
 
+    def _lengths(self) -> RegionLengths:
+        """Lengths in all regions; warn of cells that do not resolve them. Collective."""
+        setup = self.setup
+        lengths = RegionLengths(self.case, setup.problem, setup.state, setup.mesh, setup.units)
+        warn_of_lengths(lengths, self.case, self.comm)
+        return lengths
+
     def recorder(self, folder: ResultsFolder | None) -> TransportRecorder:
+        self._lengths()
         return TransportRecorder(self.case, self.setup, self.times, self.comm, folder)
 
     def compute(
