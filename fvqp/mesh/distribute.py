@@ -120,32 +120,60 @@ def scatter_rows(comm: MPI.Comm, table: np.ndarray | None, rows: np.ndarray) -> 
     return table[rows]
 
 
-class GhostExchange:
-    """Message lists for the ghost rows of cell arrays, built once from the owners of the ghosts.
+class RowExchange:
+    """Messages that fill rows of arrays from rows of other ranks, or of this one.
+
+    Attributes:
+        receive: by rank the rows that it fills, in the order in which it sends them.
+        send: by rank the rows that go there.
+    """
+
+    def __init__(
+        self, comm: MPI.Comm, receive: list[tuple[int, np.ndarray]], send: list[tuple[int, np.ndarray]]
+    ) -> None:
+        self.comm = comm
+        self.receive = [(rank, rows) for rank, rows in receive if len(rows)]
+        self.send = [(rank, rows) for rank, rows in send if len(rows)]
+
+    def __call__(self, a: np.ndarray) -> None:
+        """Fill rows of ``a[rows, ...]``, in place. Collective."""
+        incoming = [np.empty((len(rows), *a.shape[1:]), dtype=a.dtype) for _, rows in self.receive]
+        outgoing = [np.ascontiguousarray(a[rows]) for _, rows in self.send]
+        requests = [
+            self.comm.Irecv(b, source=r, tag=7) for b, (r, _) in zip(incoming, self.receive, strict=True)
+        ]
+        requests += [self.comm.Isend(b, dest=r, tag=7) for b, (r, _) in zip(outgoing, self.send, strict=True)]
+        MPI.Request.Waitall(requests)
+        for buffer, (_, rows) in zip(incoming, self.receive, strict=True):
+            a[rows] = buffer
+
+
+class GhostExchange(RowExchange):
+    """Messages for ghost rows of cell arrays ``a[n_cells, ...]``, built once from the owners of the ghosts.
 
     ``cells`` are the global numbers of the local cells (owned ones first, ascending), ``ghost_owner`` the
     rank that owns each ghost: another one, or this one of images of its own cells.
     """
 
     def __init__(self, comm: MPI.Comm, cells: np.ndarray, n_owned: int, ghost_owner: np.ndarray) -> None:
-        self.comm = comm
-        self._receive: list[tuple[int, np.ndarray]] = []
-        self._send: list[tuple[int, np.ndarray]] = []
         wanted = [np.flatnonzero(ghost_owner == rank) + n_owned for rank in range(comm.size)]
         asked = comm.alltoall([cells[w] for w in wanted])
-        self._receive = [(rank, w) for rank, w in enumerate(wanted) if len(w)]
-        self._send = [(rank, np.searchsorted(cells[:n_owned], a)) for rank, a in enumerate(asked) if len(a)]
+        send = [(rank, np.searchsorted(cells[:n_owned], a)) for rank, a in enumerate(asked)]
+        super().__init__(comm, list(enumerate(wanted)), send)
 
-    def __call__(self, a: np.ndarray) -> None:
-        """Fills the ghost rows of ``a[n_cells, ...]`` from their owners, in place."""
-        incoming = [np.empty((len(cells), *a.shape[1:]), dtype=a.dtype) for _, cells in self._receive]
-        outgoing = [np.ascontiguousarray(a[cells]) for _, cells in self._send]
-        requests = [
-            self.comm.Irecv(b, source=r, tag=7) for b, (r, _) in zip(incoming, self._receive, strict=True)
-        ]
-        requests += [
-            self.comm.Isend(b, dest=r, tag=7) for b, (r, _) in zip(outgoing, self._send, strict=True)
-        ]
-        MPI.Request.Waitall(requests)
-        for buffer, (_, cells) in zip(incoming, self._receive, strict=True):
-            a[cells] = buffer
+    def of_rows(self, wanted: np.ndarray) -> RowExchange:
+        """Return the messages for some rows ``cell × M + m`` of ``a[n_cells × M, ...]``. Collective.
+
+        Args:
+            wanted: ``(n_cells, M)``, true for the rows of ghosts to be filled.
+        """
+        masks: list[np.ndarray | None] = [None] * self.comm.size
+        for rank, cells in self.receive:
+            masks[rank] = wanted[cells]
+        asked = self.comm.alltoall(masks)
+        row = np.arange(wanted.size).reshape(wanted.shape)
+        return RowExchange(
+            self.comm,
+            [(rank, row[cells][wanted[cells]]) for rank, cells in self.receive],
+            [(rank, row[cells][asked[rank]]) for rank, cells in self.send],
+        )

@@ -19,6 +19,7 @@ from mpi4py import MPI
 from numpy.typing import ArrayLike
 
 from fvqp.errors import CaseError
+from fvqp.mesh.distribute import GhostExchange, RowExchange
 from fvqp.threads import share
 from fvqp.transport import streaming_kernels as kernels
 from fvqp.transport import sweep_kernels, tangent_kernels
@@ -27,7 +28,7 @@ from fvqp.transport.directions import FULL, Directions, RadialDirections
 from fvqp.transport.face_diffusion import FaceDiffusion, Opacity
 from fvqp.transport.layout import Barrier, CellLayout, Refracting, edges, faces_of_cells
 from fvqp.transport.streaming_tables import Blend, StreamingFaces, Turning
-from fvqp.transport.sweep_order import SweepOrder, sweep_order
+from fvqp.transport.sweep_order import SweepOrder, sweep_order, sweep_stages
 from fvqp.transport.transmitting_faces import bath_means, first, make_transmitting
 from fvqp.transport.walls import Wall
 from fvqp.typing import Floats, Ints, Ints32
@@ -345,7 +346,7 @@ class Streaming:
             stages = begin if layout.comm.size > 1 else begin[[0, -1]]
             for number, (first, last) in enumerate(pairwise(stages)):
                 if number > 0:
-                    layout.exchange(x)
+                    self._handovers[number - 1](x.reshape(-1, self.n_energies))
                 self._shared(sweep_kernels.sweep, *state, first, last, np.arange(count), removal, q, x)
         else:
             inward = self.directions.vectors[:, 0] < 0.0
@@ -413,7 +414,19 @@ class Streaming:
 
     @cached_property
     def _order(self) -> SweepOrder:
-        return sweep_order(self._faces, self.layout, self._turning.level)
+        return sweep_order(self._faces, self.layout, self._stages)
+
+    @cached_property
+    def _stages(self) -> Ints:
+        return sweep_stages(self.layout, self._turning.level)
+
+    @cached_property
+    def _handovers(self) -> list[RowExchange]:
+        """Messages after every stage but the last: rows ``cell × M + direction`` that it has solved."""
+        block, exchange = self.layout.block, self.layout.exchange
+        assert isinstance(exchange, GhostExchange), "shells are swept rank by rank"
+        stage = np.where(block[:, None] >= 0, self._stages[:, block].T, -1)
+        return [exchange.of_rows(stage == number) for number in range(len(self._order.begin) - 2)]
 
     # -- diffusion
 

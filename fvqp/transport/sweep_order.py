@@ -51,17 +51,11 @@ class SweepOrder(NamedTuple):
     circles: int
 
 
-def sweep_order(faces: StreamingFaces, layout: CellLayout, level: Ints32) -> SweepOrder:
-    """Order of sweeps through the faces of a layout. Collective.
-
-    Args:
-        level: ``(M,)`` of directions that turn into the next one of the same level, rising; empty if none
-            does.
-    """
+def sweep_order(faces: StreamingFaces, layout: CellLayout, stages: Ints) -> SweepOrder:
+    """Order of sweeps through the faces of a layout, whose blocks are in ``stages``."""
     n, count, block = layout.n_owned, layout.projected.shape[1], layout.block
     cells = np.empty((count, n), np.int32)
     circles = int(sweep_kernels.downstream(faces, block, n, cells).sum())
-    stages = np.zeros((count, 1), np.int64) if layout.chain else _stages(layout, level)
     stage = np.where(block >= 0, stages[:, block], -1).astype(np.int32)
     of_places = np.take_along_axis(stage, cells.astype(np.int64), axis=1)
     by_stage = np.argsort(of_places, axis=1, kind="stable")
@@ -80,8 +74,15 @@ def sweep_order(faces: StreamingFaces, layout: CellLayout, level: Ints32) -> Swe
     return SweepOrder(cells, begin, pointer, upstream, through, inward, outward, late, circles)
 
 
-def _stages(layout: CellLayout, level: Ints32) -> Ints:
-    """Stage of every block in every direction, ``(M, blocks)``: the longest way there. Collective."""
+def sweep_stages(layout: CellLayout, level: Ints32) -> Ints:
+    """Stage of every block in every direction, ``(M, blocks)``: the longest way there. Collective.
+
+    Args:
+        level: ``(M,)`` of directions that turn into the next one of the same level, rising; empty if none
+            does.
+    """
+    if layout.chain:
+        return np.zeros((layout.projected.shape[1], 1), np.int64)
     comm, block = layout.comm, layout.block
     count = int(comm.allreduce(int(block.max(initial=0)), MPI.MAX)) + 1
     of_faces = np.where(layout.face_cells >= 0, block[layout.face_cells], -1)

@@ -150,6 +150,19 @@ def test_exchange(pair: tuple[Mesh, Mesh]) -> None:
         assert np.array_equal(a, full)
 
 
+def test_exchange_of_rows(pair: tuple[Mesh, Mesh]) -> None:
+    """Rows of three directions a cell, of which a ghost wants what its number says."""
+    mesh, _ = pair
+    direction, g = np.arange(3), mesh.global_id[:, None]
+    full = 10.0 * g + direction
+    wanted = (g + direction) % 3 == 1
+    a = full.reshape(-1, 1).copy()
+    ghosts = np.repeat(np.arange(mesh.n_cells) >= mesh.n_owned, 3)
+    a[ghosts] = -7.0
+    mesh.exchange.of_rows(wanted)(a)
+    assert np.array_equal(a[:, 0], np.where(ghosts & ~wanted.ravel(), -7.0, full.ravel()))
+
+
 def test_vertex_neighbours(pair: tuple[Mesh, Mesh]) -> None:
     mesh, whole = pair
     indptr, indices = mesh.vertex_neighbours
