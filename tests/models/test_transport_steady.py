@@ -16,6 +16,7 @@ import fvqp
 from fvqp.errors import ConvergenceError
 from fvqp.models.boltzmann import steady
 from fvqp.models.boltzmann.steady_step import StepEquations
+from fvqp.petsc import PETSc
 
 
 def film(motion: str, escape: str, **phonons: Any) -> dict[str, Any]:
@@ -37,6 +38,15 @@ def test_phonons_that_leave_at_once_do_not_move() -> None:
     np.testing.assert_allclose(flying["n_qp_cell"], still["n_qp_cell"], rtol=1e-6)
     power = flying["power_injected"].item()
     assert abs(flying["power_residual"].item()) < 1e-9 * power
+
+
+def test_solver_is_freed_at_once(capfd: pytest.CaptureFixture[str]) -> None:
+    """A KSP that PETSc keeps until its end would hold all arrays, and call Python after that has ended."""
+    PETSc.garbage_cleanup()
+    fvqp.run(film("still", "1 ns"))
+    PETSc.garbage_view()
+    said = capfd.readouterr().out
+    assert "Total entries" in said and "KSP" not in said
 
 
 @pytest.mark.slow

@@ -219,6 +219,7 @@ class _Steps:
         matrix = PETSc.Mat().createPython((sizes, sizes), SimpleNamespace(mult=self._mult), comm=self._comm)
         matrix.setUp()
         snes = PETSc.SNES().create(self._comm)
+        ksp = snes.getKSP()
         try:
             snes.setOptionsPrefix(OPTIONS)
             snes.setType("newtonls")
@@ -228,7 +229,6 @@ class _Steps:
             snes.setConvergenceTest(self._test)
             snes.setMaxLinearSolveFailures(ANY_NUMBER)
             snes.setTolerances(stol=0.0, max_it=ANY_NUMBER)
-            ksp = snes.getKSP()
             snes.setLineSearchPreCheck(self._bound, (ksp,))
             ksp.setType("gmres")
             ksp.setGMRESRestart(RESTART)
@@ -249,7 +249,8 @@ class _Steps:
             reason = snes.getConvergedReason()
         finally:
             self._system = None
-            for item in (snes, matrix, function, x):
+            # A handle of the KSP that is merely dropped would outlive Python, which its preconditioner needs.
+            for item in (ksp, snes, matrix, function, x):
                 item.destroy()
         if reason <= 0:
             raise self._failure or self._too_many()
