@@ -148,6 +148,11 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FORMAT",
         help="png, svg, pdf, or csv for the numbers; may be repeated; default: what the case names, or png",
     )
+    plot.add_argument(
+        "--width",
+        metavar="COLUMNS",
+        help="single or double: 86 or 178 mm, with letters and lines for print, and no title",
+    )
     plot.add_argument("--to", type=_path, metavar="FOLDER", help="where the figures go; default: DIR/figures")
     plot.add_argument(
         "--animate",
@@ -326,7 +331,7 @@ def _plot(arguments: argparse.Namespace, petsc: list[str]) -> None:
     if arguments.animate:
         from fvqp.results.animation import animate
 
-        for option in ("kind", "format"):
+        for option in ("kind", "format", "width"):
             if getattr(arguments, option):
                 raise CaseError(f"--{option} and --animate: figures or films, give one of them")
         for field in arguments.animate:
@@ -337,7 +342,9 @@ def _plot(arguments: argparse.Namespace, petsc: list[str]) -> None:
     files = [
         file
         for kind in arguments.kind or [None]
-        for file in result.save_figures(arguments.to, kind=kind, formats=arguments.format)
+        for file in result.save_figures(
+            arguments.to, kind=kind, formats=arguments.format, width=arguments.width
+        )
     ]
     if not files:
         raise CaseError(f"{arguments.folder}: its case asks for no figures; name one with --kind")

@@ -100,16 +100,22 @@ class Result:
             raise FvqpError("convergence is that of a study of several runs; this is the result of one")
         return Convergence(self.dataset, names)
 
-    def plot(self, kind: str | None = None) -> list[Axes]:
+    def plot(self, kind: str | None = None, *, width: str | None = None) -> list[Axes]:
         """Draw the case's figures, or one figure of a ``kind`` that the case need not ask for, on the screen.
 
         They are figures of ``matplotlib.pyplot``: notebooks show them, scripts after ``pyplot.show()``.
+
+        Args:
+            kind: of a figure.
+            width: ``"single"`` (86 mm) or ``"double"`` (178 mm), columns of a journal: letters of 8 to 9
+                points, thin lines, and no title, which is the caption's. Default: for the screen.
 
         Returns:
             Axes of the figures, to be changed.
 
         Raises:
-            FvqpError: the dataset lacks what a figure shows, or the case asks for none.
+            FvqpError: the dataset lacks what a figure shows, or the case asks for none; there is no such
+                width.
         """
         from matplotlib import pyplot
 
@@ -125,14 +131,19 @@ class Result:
         for spec in specs:
             figure = pyplot.figure(layout="constrained", dpi=DPI)
             try:
-                found += fill(self.dataset, spec, figure).axes
+                found += fill(self.dataset, spec, figure, width).axes
             except FvqpError:
                 pyplot.close(figure)
                 raise
         return found
 
     def save_figures(
-        self, folder: str | Path | None = None, *, kind: str | None = None, formats: Sequence[str] = ()
+        self,
+        folder: str | Path | None = None,
+        *,
+        kind: str | None = None,
+        formats: Sequence[str] = (),
+        width: str | None = None,
     ) -> list[Path]:
         """Write the case's figures, or one figure of a ``kind`` that the case need not ask for.
 
@@ -141,12 +152,13 @@ class Result:
             kind: of a figure.
             formats: ``png``, ``svg``, ``pdf``, and ``csv`` for the numbers of the curves and maps; default:
                 the file that the case names, or PNG.
+            width: as in `plot`; PNG has 600 pixels an inch then.
 
         Returns:
             The files.
 
         Raises:
-            FvqpError: the dataset lacks what a figure shows; there is no such format.
+            FvqpError: the dataset lacks what a figure shows; there is no such format or width.
         """
         # Loading matplotlib takes longer than all else together, and a run need not wait for it.
         from fvqp.results.figures import draw
@@ -157,7 +169,7 @@ class Result:
         specs = self._specs(kind)
         if specs:
             make_folder(target)
-        return [file for spec in specs for file in draw(self.dataset, spec, target, formats)]
+        return [file for spec in specs for file in draw(self.dataset, spec, target, formats, width)]
 
     def _specs(self, kind: str | None) -> list[FigureSpec]:
         """Figures of the case, or of a kind."""

@@ -10,11 +10,12 @@ import pytest
 from matplotlib import pyplot
 from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from fvqp import cli
 from fvqp.errors import FvqpError
 from fvqp.results import SweepDataset, open_result
-from fvqp.results.figures import FigureSpec, draw
+from fvqp.results.figures import FigureSpec, draw, fill
 from fvqp.results.figures.numbers import numbers, plain
 from fvqp.results.result import Result
 
@@ -96,10 +97,55 @@ def test_files_for_print(sweep, tmp_path, capsys):
     assert capsys.readouterr().out.split() == [str(file) for file in files]
     assert ET.parse(files[0]).getroot().tag.endswith("svg") and files[1].read_bytes().startswith(b"%PDF")
     assert len(rows_of(files[2].read_text())) >= 11
+    # Letters stay letters: as text, and as TrueType fonts.
+    letters = ET.parse(files[0]).getroot().findall(".//{http://www.w3.org/2000/svg}text")
+    assert "0.0" in ["".join(one.itertext()) for one in letters]
+    assert b"/FontFile2" in files[1].read_bytes() and b"/Type3" not in files[1].read_bytes()
     assert cli.main(["plot", str(tmp_path), "--kind", "g_ss", "--format", "tiff"]) == 2
     assert 'there is no format "tiff" of figures; there are: png, svg, pdf, csv' in capsys.readouterr().err
     assert cli.main(["plot", str(tmp_path), "--format", "csv", "--animate", "gap"]) == 2
     assert "--format and --animate: figures or films" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("width", "millimetres"), [("single", 86.0), ("double", 178.0)])
+@pytest.mark.parametrize("kind", ["g_ss", "g_nl", "g_a"])
+def test_columns_of_a_journal(sweep, tmp_path, width, millimetres, kind):
+    for axes in (panels := Result(sweep.dataset).plot(kind, width=width)):
+        sizes = [text.get_fontsize() for text in axes.findobj(Text)]
+        assert 8.0 <= min(sizes) and max(sizes) <= 9.0
+        assert max(line.get_linewidth() for line in axes.lines) <= 1.0
+    figure = panels[0].figure
+    assert 25.4 * figure.get_figwidth() == pytest.approx(millimetres) and not figure.get_suptitle()
+    assert len(figure.legends) == (width == "single") * (kind == "g_nl")
+    pyplot.close("all")
+    (file,) = draw(sweep.dataset, FigureSpec(kind), tmp_path, ["png"], width)
+    assert pyplot.imread(file).shape[1] == pytest.approx(600 * millimetres / 25.4, abs=1.0)
+
+
+def test_width_is_a_known_one_and_not_of_films(sweep, tmp_path, capsys):
+    sweep.write(tmp_path / "results.nc")
+    assert cli.main(["plot", str(tmp_path), "--kind", "g_nl", "--width", "single"]) == 0
+    assert cli.main(["plot", str(tmp_path), "--kind", "g_nl", "--width", "broad"]) == 2
+    assert 'there is no width "broad" of figures; there are: single, double' in capsys.readouterr().err
+    assert cli.main(["plot", str(tmp_path), "--width", "single", "--animate", "gap"]) == 2
+    assert "--width and --animate: figures or films" in capsys.readouterr().err
+
+
+def test_maps_show_values_beyond_their_colours_and_no_pixels(uneven):
+    """Gaps of a sweep stay gaps, others are bridged."""
+    figure = fill(uneven, FigureSpec("map", limit=1e-8), Figure())
+    image = figure.axes[0].collections[0]
+    assert image._shading == "gouraud" and image.get_rasterized()
+    assert tuple(image.to_rgba(1e3)) == tuple(image.to_rgba(image.get_clim()[1]))
+    uneven["g_nl"][0, 0] = np.nan
+    assert fill(uneven, FigureSpec("map"), Figure()).axes[0].collections[0]._shading != "gouraud"
+
+
+def test_figures_say_how_far_curves_are_apart(sweep):
+    def title(**options):
+        return fill(sweep.dataset, FigureSpec("g_nl", **options), Figure()).axes[0].get_title()
+
+    assert title(offset=2.5e-9) == "curves 2.5 nS apart" and title() == ""
 
 
 def test_axes_to_work_with(sweep, tmp_path):

@@ -72,8 +72,8 @@ _POWER = re.compile(r"(?<=[A-Za-zµ])(-?[1-9])\b")
 
 
 def draw_map(axes: Axes, x: Floats, y: Floats, values: Floats, **colours: Any) -> QuadMesh:
-    """Draw ``values[y, x]`` as a map that `shown_by` knows."""
-    image = axes.pcolormesh(x, y, values, **colours)
+    """Draw ``values[y, x]`` as a map that `shown_by` knows; as pixels, also in vector files."""
+    image = axes.pcolormesh(x, y, values, rasterized=True, **colours)
     remember(image, x, y, values)
     return image
 
@@ -197,7 +197,10 @@ def draw_curves(
         axes.plot(horizontal, values_of_row, style, linewidth=1.1, marker=marker, label=name, **colour)
     unit = f"{PREFIXES[scale]}{unit_of(values)}"
     axes.set_xlabel(label_of(values[x], x_unit))
-    axes.set_title(said(values), fontsize=8)
+    notes = [said(values)]
+    if offset and len(chosen) > 1:
+        notes.append(f"curves {offset / scale:.3g} {unit} apart".replace("  ", " "))
+    axes.set_title("; ".join(note for note in notes if note), fontsize=8)
     if not label:
         axes.set_ylabel(label_of(values, unit))
     axes.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 2.5, 5, 10]))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import matplotlib
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
@@ -27,9 +26,6 @@ from fvqp.results.figures.common import (
 )
 from fvqp.results.figures.wire import at_junctions, in_delta0, one_if_same, part
 
-BEYOND = "0.6"
-"""Colour of values beyond the end of the colours."""
-
 
 def _map(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> None:
     figure.set_size_inches(4.6, 3.6)
@@ -41,13 +37,14 @@ def _draw_map(table: xr.DataArray, limit: float | None, figure: Figure, axes: Ax
     colours: dict[str, Any]
     if np.nanmin(values) < 0.0:
         end = (limit or float(np.nanmax(np.abs(table.values)))) * _scale_of(table, limit)
-        colours = {"cmap": matplotlib.colormaps["RdBu_r"].with_extremes(over=BEYOND, under=BEYOND)}
-        colours |= {"vmin": -end, "vmax": end}
+        colours = {"cmap": "RdBu_r", "vmin": -end, "vmax": end}
     else:
-        colours = {"cmap": matplotlib.colormaps["viridis"].with_extremes(over=BEYOND)}
+        colours = {"cmap": "viridis"}
         if limit:
             colours["vmax"] = limit * _scale_of(table, limit)
-    image = draw_map(axes, table["V_inj"].values, table["V_det"].values, values, **colours)
+    # Linear between the biases; around points that are missing there is nothing to draw between.
+    smooth = "gouraud" if np.isfinite(values).all() else "nearest"
+    image = draw_map(axes, table["V_inj"].values, table["V_det"].values, values, shading=smooth, **colours)
     beyond = limit is not None and np.nanmax(np.abs(table.values)) > limit
     figure.colorbar(
         image,
