@@ -64,8 +64,8 @@ LEAST_HEIGHT = 55.0
 """Millimetres, below which a figure of a journal's width is not shrunk."""
 PRINT_FONTS = (8.0, 9.0)
 """Smallest and largest letters in print, in points."""
-PRINT_LINE = 1.0
-"""Points; thickest curve in print."""
+PRINT_LINES = 2.0 / 3.0
+"""Widths of curves in print over those on the screen."""
 MAX_INSIDE = 3
 """Entries of a legend that may stay in a panel of one column; longer ones are below it."""
 LETTERS_PER_INCH = 13
@@ -118,7 +118,7 @@ def fill(dataset: xr.Dataset, spec: FigureSpec, figure: Figure, width: str | Non
             for words in figure.findobj(Text):
                 words.set_fontsize(min(max(words.get_fontsize(), PRINT_FONTS[0]), PRINT_FONTS[1]))
             for line in figure.findobj(Line2D):
-                line.set_linewidth(min(line.get_linewidth(), PRINT_LINE))
+                line.set_linewidth(PRINT_LINES * line.get_linewidth())
     return figure
 
 
