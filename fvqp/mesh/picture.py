@@ -88,6 +88,12 @@ def unit_of_length(size: float) -> tuple[str, float]:
     return next(((unit, factor) for unit, factor in units if size * factor < 1000.0), ("m", 1.0))
 
 
+def round_length(longest: float) -> float:
+    """Return the largest of 1, 2 and 5, times a power of ten, that is not above ``longest``."""
+    power = 10.0 ** np.floor(np.log10(longest) + 1e-12)
+    return float(power * max(step for step in (1.0, 2.0, 5.0) if step * power <= longest * (1.0 + 1e-9)))
+
+
 def named_places(mesh: Mesh, points: np.ndarray, labels: Mapping[str, str] | None) -> dict[str, np.ndarray]:
     """Return what a picture labels: text → middles ``(n, 3)`` of faces or cells; parts without any are left
     out.
@@ -154,7 +160,7 @@ def _view(mesh: Mesh) -> View:
     thinnest = int(np.argmin(spread[::-1]))
     if spread[2 - thinnest] <= FLAT * spread.max():
         shown = [axis for axis in range(3) if axis != 2 - thinnest]
-        return View(np.eye(3)[shown], ("xyz"[shown[0]], "xyz"[shown[1]]), unit, factor)
+        return View(np.eye(3)[shown], (f"${'xyz'[shown[0]]}$", f"${'xyz'[shown[1]]}$"), unit, factor)
     # A plane that is none of the coordinates' own: its two longest directions.
     centred = mesh.points - mesh.points.mean(axis=0)
     _, axes = np.linalg.eigh(centred.T @ centred)

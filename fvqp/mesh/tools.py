@@ -19,6 +19,8 @@ from fvqp.mesh.vtk import stretched
 
 #: Pixels of a rendered solid.
 PIXELS = (1300, 560)
+#: Longest scale bar of a solid, of its length along x.
+BAR = 0.3
 #: A solid that is thinner in a direction by far more than this factor is stretched to it.
 LONGEST_ASPECT = 6.0
 
@@ -96,8 +98,24 @@ def _solid(
     for name, middles in picture.named_places(mesh, points, labels).items():
         at = (middles.mean(axis=0) @ frame.T - centre) * per_length
         places[name] = np.array([0.5 * PIXELS[0] + at[0], 0.5 * PIXELS[1] - at[1]])
-    picture.label(axes, places, base=1.0)
     unit, factor = picture.unit_of_length(float(np.ptp(mesh.points, axis=0).max()))
     size = " × ".join(f"{length * factor:.4g}" for length in np.ptp(mesh.points, axis=0))
+    # No more of the picture than the solid, with the bar below it.
+    half = 0.5 * np.array(PIXELS) + np.array([[-0.5], [0.5]]) * (high - low) * per_length
+    margin = 0.03 * float(np.ptp(half, axis=0).max())
+    corner = np.array([half[0, 0], half[1, 1] + margin])
+    length = float(np.ptp(mesh.points[:, 0]))
+    bar_unit, bar_factor = picture.unit_of_length(BAR * length)
+    bar = picture.round_length(BAR * length * bar_factor)
+    along = np.ptp(points[:, 0]) / length * bar / bar_factor * per_length * frame[:, 0] * [1.0, -1.0]
+    start = corner + np.array([0.0, max(-along[1], 0.0)])
+    end = start + along
+    axes.plot(*np.transpose([start, end]), color="black", linewidth=2.0, solid_capstyle="butt")
+    axes.annotate(
+        f"{bar:g} {bar_unit} along $x$", end, (6.0, 0.0), textcoords="offset points", fontsize=9, va="center"
+    )
+    axes.set_xlim(half[0, 0] - margin, half[1, 0] + margin)
+    axes.set_ylim(max(start[1], end[1]) + margin, half[0, 1] - margin)
+    picture.label(axes, places, base=1.0)
     picture.explain(figure, f"{title}, {size} {unit}{stretch}", regions)
     return figure

@@ -11,6 +11,7 @@ from mpi4py import MPI
 
 from fvqp.errors import MeshError
 from fvqp.mesh import build_mesh, picture, quality, read_mesh, shape_mesh, tools
+from fvqp.mesh.vtk import stretched
 
 SELF = MPI.COMM_SELF
 
@@ -80,6 +81,26 @@ def test_picture(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(("width", "length"), [(40e-6, 20.0), (1.5e-3, 20.0)])
+def test_scale_bar_of_a_solid(width: float, length: float) -> None:
+    """Against the length and breadth of the solid in the picture, to which this is cropped."""
+    sizes = {"Lx": 100e-6, "Ly": width, "Lz": 40e-6}
+    solid = shape_mesh("grid3d", nx=2, ny=2, nz=2, **sizes, comm=SELF)
+    (axes,) = tools.fill(solid).axes
+    (bar,) = axes.lines
+    (text,) = (text.get_text() for text in axes.texts if "along" in text.get_text())
+    assert text == f"{length:g} µm along $x$"
+    places, _ = stretched(solid.points, tools.LONGEST_ASPECT)
+    long, broad, _ = np.ptp(places, axis=0)
+    # Both are seen from the front and the left, at angles whose tangents are 2 and 1/2.
+    expected = length * 1e-6 * long / 100e-6 * 2.0 / (2.0 * long + broad)
+    # The bar begins below the left end of the solid, which has a margin on both sides.
+    low, high = axes.get_xlim()
+    within = high - low - 2.0 * (bar.get_xdata()[0] - low)
+    assert np.ptp(bar.get_xdata()) / within == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.slow
 def test_labels_neither_overlap_nor_leave_the_picture(tmp_path: Path) -> None:
     """A thin strip that stands upright, with many boundaries, most of them at one end."""
     names = {f"tap_number_{n}": [0.002 * n] for n in range(1, 25)}
@@ -92,7 +113,7 @@ def test_labels_neither_overlap_nor_leave_the_picture(tmp_path: Path) -> None:
     )
     figure = picture.draw(upright, "strip")
     figure.savefig(tmp_path / "strip.png")
-    assert figure.axes[0].get_ylabel() == "z (mm)"
+    assert figure.axes[0].get_ylabel() == "$z$ (mm)"
     boxes = [Text.get_window_extent(text) for text in figure.axes[0].texts]
     assert len(boxes) == len(upright.boundaries) == 28
     assert all(0 <= box.x0 and box.x1 <= figure.bbox.x1 and box.y1 <= figure.bbox.y1 for box in boxes)

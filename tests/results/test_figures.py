@@ -73,7 +73,7 @@ def test_cells_of_a_plane_are_filled(tmp_path: Path) -> None:
     np.testing.assert_allclose(area(polygons), film.volume * 1e12, rtol=1e-12)
     np.testing.assert_allclose(polygons[1].mean(axis=0), film.centroid[1, :2] * 1e6, rtol=1e-12)
     np.testing.assert_allclose(filled.get_array(), [100.0, 300.0])
-    assert axes.get_xlabel() == "x (µm)"
+    assert axes.get_xlabel() == "$x$ (µm)"
 
 
 def test_a_cell_without_a_gap_does_not_stretch_the_colours() -> None:
@@ -131,8 +131,8 @@ def test_spectral_field_along_a_line_is_whole_or_at_an_energy() -> None:
     table = np.array([[[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]] * 3) * np.array([1, 0, 1])[:, None, None]
     dataset = stored(wire, {"f_L": table}, {"V_inj": np.array([-1e-3, 0.0, 1e-3])})
     left, right, _ = figure_of(dataset, "fields", variable="f_L").axes
-    assert left.get_xlabel() == "y (µm)" and left.get_title() == r"$V_\mathrm{inj}$ = 1 mV"
-    assert [line.get_label() for line in right.lines] == ["y = 0.5 µm", "y = 1.5 µm"]
+    assert left.get_xlabel() == "$y$ (µm)" and left.get_title() == r"$V_\mathrm{inj}$ = 1 mV"
+    assert [line.get_label() for line in right.lines] == ["$y$ = 0.5 µm", "$y$ = 1.5 µm"]
     (axes,) = figure_of(dataset, "fields", variable="f_L", energy=1.2 * DELTA0).axes
     assert [line.get_label() for line in axes.lines] == [
         r"$V_\mathrm{inj}$ = 0 mV",

@@ -43,12 +43,12 @@ def draw_along(values: xr.DataArray, place: xr.DataArray, figure: Figure) -> Non
     beyond = ("both" if signed else "max") if sharp else "neither"
     figure.colorbar(image, ax=left, label=label_of(table, ""), extend=beyond)
     energy = f"$\\epsilon$ ({energy_prefix}eV)"
-    left.set(xlabel=f"{place.name} ({prefix}m)", ylabel=energy)
+    left.set(xlabel=f"${place.name}$ ({prefix}m)", ylabel=energy)
     left.set_title(said(table), fontsize=8)
     rows = evenly(len(places), PLACES)
     colours = matplotlib.colormaps["viridis"](np.linspace(0, 0.85, len(rows)))
     for colour, row in zip(colours, rows, strict=True):
-        text = f"{place.name} = {places[row]:.3g} {prefix}m"
+        text = f"${place.name}$ = {places[row]:.3g} {prefix}m"
         right.plot(energies / energy_scale, shown[row], color=colour, linewidth=1.1, label=text)
     right.set(xlabel=energy, ylabel=label_of(table, ""), ylim=(-1.1 * end if signed else 0.0, 1.1 * end))
     right.margins(x=0.0)

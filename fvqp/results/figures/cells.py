@@ -148,7 +148,7 @@ def _in_plane(dataset: xr.Dataset, values: xr.DataArray, names: list[str], figur
     colours = {"cmap": "RdBu_r", "clim": (-end, end)} if signed else {"cmap": GREYED}
     image = draw_cells(axes, dataset, names, shown, scale, **colours)
     draw_colour_bar(axes, image, label_of(table, unit))
-    axes.set(xlabel=f"{names[0]} ({prefix}m)", ylabel=f"{names[1]} ({prefix}m)")
+    axes.set(xlabel=f"${names[0]}$ ({prefix}m)", ylabel=f"${names[1]}$ ({prefix}m)")
     axes.set_title(said(table), fontsize=8)
 
 

@@ -45,6 +45,9 @@ SYMBOLS = {
     "mu_Q": "$\\mu_{Q^*}$",
     "charge_imbalance": "$Q^*$",
     "time": "$t$",
+    "x": "$x$",
+    "y": "$y$",
+    "z": "$z$",
     "strength": "strength",
     "n_qp": "$n_\\mathrm{qp}$",
     "x_qp": "$x_\\mathrm{qp}$",
@@ -246,7 +249,8 @@ def label_of(values: xr.DataArray, unit: str) -> str:
     """An axis label: symbol and unit; a ratio to Δ0 needs no unit."""
     name = str(values.name)
     symbol = str(
-        values.attrs.get("symbol") or SYMBOLS.get(name, SYMBOLS.get(name.removesuffix("_junction"), name))
+        values.attrs.get("symbol")
+        or SYMBOLS.get(name, SYMBOLS.get(name.removesuffix("_junction"), name.replace("_", " ")))
     )
     return f"{symbol} ({unit_text(unit)})" if unit and unit != "1" else symbol
 

@@ -97,7 +97,7 @@ def _spectra(name: str, axis: str) -> Drawing:
         seen = (table[rows] > lowest).any(axis=0)
         axes.set_xlim(energies[seen][0] - 0.02 * energies[seen][-1], 1.02 * energies[seen][-1])
         symbol = "$E/\\Delta_0$" if axis == "energy" else "$\\omega/\\Delta_0$"
-        axes.set(xlabel=symbol, ylabel=f"${name}$")
+        axes.set(xlabel=symbol, ylabel=f"occupation ${name}$")
         draw_legend(axes, False, title=said)
 
     return drawn
