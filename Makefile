@@ -29,7 +29,9 @@ setup:
 
 demo: $(DEMO:%=out/%.done)
 	@echo; echo "Figures, and fields for ParaView:"; find $(DEMO:%=out/%) \( -name '*.png' -o -name '*.pvd' \) | sort
-	@echo; echo "Look first at out/fig10/figures/g_ss.png, the conductance of the wire, or turn the film in a browser:"
+	@echo; echo "Open first out/fig10/figures/g_ss.png, the conductance of the wire, with any viewer of pictures, such as"
+	@echo "    xdg-open out/fig10/figures/g_ss.png"
+	@echo "then turn the gap of the film in the browser (the .pvd files are for ParaView):"
 	@echo "    .venv/bin/fvqp view out/wire_film"
 
 # Computed anew only when the case or the program has changed.

@@ -5,7 +5,8 @@
 
 RUN is a results folder, or one of its .pvd files. FIELD is a name as in the case (gap) or in ParaView
 (gap (ueV)); without one, the names are listed. A state opens in ParaView with File > Load State, ready to
-play; a film may be .avi, .ogv or a series of .png. Lengths are in micrometres. ParaView 5.10 and newer.
+play; a film may be .avi, .ogv or a series of .png. Lengths are in micrometres.
+Cells without a gap are grey in pictures of the gap and of quasiparticles. ParaView 5.10 and newer.
 """
 
 from __future__ import annotations
@@ -17,6 +18,10 @@ from pathlib import Path
 from paraview import simple
 
 AXES = {"x": 0, "y": 1, "z": 2}
+SUPERCONDUCTING = ("gap", "n_qp_cell", "energy_qp_cell")
+"""Fields whose colours leave out cells without a gap, as in films by `fvqp plot --animate`."""
+SMALLEST_GAP, LARGEST = 1e-30, 1e30
+"""Cells without a gap have zero in its place."""
 
 
 def main() -> None:
@@ -47,6 +52,13 @@ def main() -> None:
         shape = simple.Slice(Input=shape)
         shape.SliceType.Normal = normal
         shape.SliceType.Origin = origin
+    gap = next((n for n in names if n.split(" (")[0] == "gap"), None)
+    if gap and name.split(" (")[0] in SUPERCONDUCTING and source.CellData[gap].GetRange()[1] > 0.0:
+        # Normal metals have electrons at all energies, which would leave no colours for the others.
+        shape, normal_metal = with_gap(shape, gap, True), with_gap(shape, gap, False)
+        grey = simple.Show(normal_metal, view)
+        simple.ColorBy(grey, None)
+        grey.AmbientColor = grey.DiffuseColor = [0.83, 0.83, 0.83]
     display = simple.Show(shape, view)
     simple.ColorBy(display, ("CELLS", name))
     colours = simple.GetColorTransferFunction(name)
@@ -113,6 +125,12 @@ def reader(run: Path) -> object:
     source = simple.PVDReader(FileName=str(pvd(run).resolve()))
     source.UpdatePipeline()
     return source
+
+
+def with_gap(shape: object, gap: str, there: bool) -> object:
+    """Cells with a gap, or those without."""
+    low, high = (SMALLEST_GAP, LARGEST) if there else (-LARGEST, 0.0)
+    return simple.Threshold(Input=shape, Scalars=("CELLS", gap), LowerThreshold=low, UpperThreshold=high)
 
 
 def label(run: Path) -> str:
