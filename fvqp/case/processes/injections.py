@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal, Self
 
@@ -11,21 +11,20 @@ from pydantic import model_validator
 from scipy import constants
 
 from fvqp.case.boltzmann.tables import read_spectrum
-from fvqp.case.process import ProcessSite, ProcessTable
-from fvqp.case.quantities import EnergyFunction, PositiveEnergy, Power, PowerDensity, Time, TimeFunction
+from fvqp.case.in_time import InTime
+from fvqp.case.process import ProcessSite
+from fvqp.case.quantities import EnergyFunction, PositiveEnergy, Power, PowerDensity
 from fvqp.case.scales import Units
 from fvqp.case.space import InSpace
-from fvqp.collisions import PhononInjection, QuasiparticleInjection, TimedProcess
+from fvqp.collisions import PhononInjection, QuasiparticleInjection
 from fvqp.collisions.process import ExternalProcess
 from fvqp.collisions.sources import Gaussian, InjectedSpectrum, SpectrumFunction, TabulatedSpectrum
 from fvqp.errors import CaseError
 from fvqp.expressions import Expression, amounts
-from fvqp.typing import Floats
 
 
-class Injection(InSpace, ProcessTable):
-    """Quasiparticles or phonons from outside, at all times or for a duration: a Gaussian in energy, or a
-    spectrum from a file."""
+class Injection(InSpace, InTime):
+    """Quasiparticles or phonons from outside: a Gaussian in energy, a function, or a spectrum from a file."""
 
     name = "injections"
 
@@ -43,13 +42,6 @@ class Injection(InSpace, ProcessTable):
     """By volume, at the centre in space."""
     total_power: Power | None = None
     """Power of the whole injection, in place of `power`; in bodies with a volume."""
-    start: Time | None = None
-    """Time from which on it acts; default: 0."""
-    duration: Time | None = None
-    """Time for which it acts; default: for ever. Steps in time end where an injection starts or ends."""
-    time_profile: TimeFunction | None = None
-    """Factor of the power as a function of the time t since its start, such as ``"exp(-t/(2 ns))"``; not
-    negative. 64 intervals of the duration have its mean in them."""
 
     @model_validator(mode="after")
     def _one_power(self) -> Self:
@@ -73,20 +65,6 @@ class Injection(InSpace, ProcessTable):
                 raise ValueError(f"{key}: missing: give centre and width, spectrum, or file")
         return self
 
-    @model_validator(mode="after")
-    def _one_time(self) -> Self:
-        if self.time_profile is not None and self.duration is None:
-            raise ValueError("time_profile: needs a duration")
-        return self
-
-    @property
-    def time_keys(self) -> tuple[str, ...]:
-        return tuple(key for key in ("start", "duration", "time_profile") if getattr(self, key) is not None)
-
-    @property
-    def first_time(self) -> float:
-        return self.start or 0.0
-
     @property
     def species(self) -> Literal["quasiparticles", "phonons"]:
         return self.of
@@ -101,27 +79,12 @@ class Injection(InSpace, ProcessTable):
         spectrum, power = self._spectrum(site.units.energy), site.power(self._density(site.volume))
         if self.of == "phonons":
             made = PhononInjection(site.grid, site.coupling, spectrum, power=power, modes=site.modes)
-            return self._timed(made, site.units.time)
+            return self.timed(made, site.units.time)
         source = QuasiparticleInjection(site.grid, spectrum, power=power)
         # Raises what is wrong with the spectrum; later there is none but a smaller gap.
         cells, grid = len(site.within), site.grid
         source.at(site.bin_weights(), np.zeros((cells, grid.n)), np.zeros((cells, grid.n_phonon)))
-        return self._timed(source, site.units.time)
-
-    def _timed(self, process: ExternalProcess, unit: float) -> ExternalProcess:
-        """Return a process that acts when it should; ``unit`` of time in seconds."""
-        if not self.time_keys:
-            return process
-        profile: Callable[[Floats], Floats] | None = None
-        if self.time_profile is not None:
-            function = Expression(self.time_profile, ("t",))
-            profile = lambda since: amounts(function, "time_profile", t=since * unit)  # noqa: E731
-        return TimedProcess(
-            process,
-            start=self.first_time / unit,
-            duration=np.inf if self.duration is None else self.duration / unit,
-            profile=profile,
-        )
+        return self.timed(source, site.units.time)
 
     def rates(self, units: Units) -> Iterator[tuple[str, str, float]]:
         if self.power is not None:

@@ -7,15 +7,17 @@ from typing import Annotated, Self
 
 from pydantic import model_validator
 
-from fvqp.case.process import ProcessSite, ProcessTable
+from fvqp.case.in_time import InTime
+from fvqp.case.process import ProcessSite
 from fvqp.case.quantities import Frequency, NotNegative, Number, PositivePhotonEnergy, PowerDensity
 from fvqp.case.scales import Units
 from fvqp.collisions import PhotonDrive
+from fvqp.collisions.process import ExternalProcess
 from fvqp.energy import EnergyAxis
 from fvqp.errors import CaseError
 
 
-class Microwave(ProcessTable):
+class Microwave(InTime):
     """Photons of one mode, absorbed and emitted by quasiparticles; above twice the gap they break pairs."""
 
     name = "microwaves"
@@ -48,9 +50,12 @@ class Microwave(ProcessTable):
 
     @property
     def given_power(self) -> str:
-        return "absorbed_power" if self.absorbed_power else ""
+        return "absorbed_power" if self.absorbed_power and not self.time_keys else ""
 
-    def build(self, site: ProcessSite) -> PhotonDrive:
+    def build(self, site: ProcessSite) -> ExternalProcess:
+        return self.timed(self._drive(site), site.units.time)
+
+    def _drive(self, site: ProcessSite) -> PhotonDrive:
         frequency = self.photon_energy.in_delta0(site.units.energy)
         try:
             _require_resolved(frequency, site.grid)

@@ -51,6 +51,59 @@ def test_a_source_follows_its_profile_in_time():
     np.testing.assert_allclose(data["energy_injected"][-1], wanted, rtol=1e-9)
 
 
+def test_microwaves_act_for_a_time():
+    """From equilibrium they do later what they do at once."""
+
+    def driven(end, **times):
+        drive = {"photon_energy": "0.3 Delta0", "coupling": "1 Hz", "photons": 1e6} | times
+        changes = {
+            "injections": [],
+            "microwaves": [drive],
+            "sweep.temperature": "0.5 K",
+            "evolution.end": end,
+        }
+        return fvqp.run(changed(FILM, changes)).dataset["energy_injected"].squeeze().values
+
+    at_once = driven("20 ns")[-1]
+    later = driven("50 ns", start="5 ns", duration="20 ns")
+    assert later[0] == later[1] == 0.0 < later[2] < later[-1]
+    np.testing.assert_allclose(later[-1], at_once, rtol=3e-3)
+
+
+@pytest.mark.slow
+def test_strength_of_microwaves_is_their_number():
+    drive = {"photon_energy": "0.3 Delta0", "coupling": "1 Hz", "duration": "20 ns"}
+    one = (
+        {"photons": 1e6, "time_profile": "1 + t/(20 ns)"},
+        {"photons": 2e6, "time_profile": "0.5 + t/(40 ns)"},
+    )
+    changes = {"injections": [], "sweep.temperature": "0.5 K", "evolution.end": "20 ns"}
+    first, second = (
+        fvqp.run(changed(FILM, changes | {"microwaves": [drive | times]}))
+        .dataset["energy_injected"]
+        .squeeze()
+        for times in one
+    )
+    np.testing.assert_allclose(first, second, rtol=1e-4)
+
+
+def test_traps_act_for_a_time():
+    """Quasiparticles above those of the bath decay by exp(-rate × duration) where they hardly collide."""
+    trap = {"rate": "0.1 GHz", "start": "5 ns", "duration": "20 ns", "time_profile": "2*t/(20 ns)"}
+    changes = {
+        "initial": PULSE["initial"],
+        "injections": [],
+        "material": {"name": "Al", "characteristic_time": "1 s", "pair_breaking_time": "1 s"},
+    }
+    rested = fvqp.run(changed(FILM, changes)).dataset.squeeze()
+    trapped = fvqp.run(changed(FILM, changes | {"trapping": trap})).dataset.squeeze()
+    time = trapped["time"].values
+    share = np.exp(-0.1 * 20 * np.clip((time * 1e9 - 5) / 20, 0.0, 1.0) ** 2)
+    bath = fvqp.run(changed(FILM, changes | {"initial": {}})).dataset["n_qp"].squeeze()[0]
+    found = (trapped["n_qp"] - bath) / (rested["n_qp"] - bath)
+    np.testing.assert_allclose(found[[0, -1]], share[[0, -1]], rtol=1e-4)
+
+
 def test_resumed_within_a_profile(tmp_path, monkeypatch):
     case = changed(FILM, {"injections.0.time_profile": "t/(1 ns)", "evolution.points_per_decade": 2})
     whole = fvqp.run(copy.deepcopy(case)).dataset
