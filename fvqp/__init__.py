@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from fvqp.case.run import check as check
     from fvqp.case.run import run as run
     from fvqp.case.transport.boundary import BoundaryTable as BoundaryTable
-    from fvqp.case.usadel.fitting import fit as fit
     from fvqp.energy import EnergyAxis as EnergyAxis
     from fvqp.materials import Material as Material
     from fvqp.materials import load_material as load_material
@@ -43,6 +42,7 @@ if TYPE_CHECKING:
     from fvqp.study.observable import UsadelField as UsadelField
     from fvqp.study.observable import UsadelObservable as UsadelObservable
     from fvqp.transport.terminals import Interface as Interface
+    from fvqp.variation import fit as fit
     from fvqp.variation import refine as refine
     from fvqp.variation import vary as vary
 
@@ -70,7 +70,7 @@ _HOMES = {
     "check": "fvqp.case.run",
     "compare": "fvqp.results.comparison",
     "evolve": "fvqp.models.boltzmann.evolution",
-    "fit": "fvqp.case.usadel.fitting",
+    "fit": "fvqp.variation",
     "load_case": "fvqp.case",
     "load_material": "fvqp.materials",
     "open_result": "fvqp.results",

@@ -169,13 +169,45 @@ def _parser() -> argparse.ArgumentParser:
     page.add_argument("--out", type=_path, metavar="FILE", help="the page; default: DIR/view.html")
     page.add_argument("--no-open", action="store_true", help="do not open the page in a browser")
 
-    fit = _command(commands, "fit", _fit, "fit numbers of a case to a measured non-local conductance")
-    fit.add_argument("case", type=_path, metavar="CASE", help="case file (TOML) of the Usadel model")
+    fit = _command(commands, "fit", _fit, "fit numbers of a case to measured data")
+    fit.add_argument("case", type=_path, metavar="CASE", help="case file (TOML)")
     fit.add_argument(
         "data",
         type=_path,
         metavar="DATA.csv",
-        help="columns V_inj, g_nl and, where there are, V_det, supercurrent, g_nl_error",
+        help="columns of the axis, the quantity and, if known, QUANTITY_error; without --for V_inj, "
+        "g_nl and, where there are, V_det, supercurrent, g_nl_error",
+    )
+    fit.add_argument(
+        "--for",
+        metavar="QUANTITY",
+        dest="observable",
+        help="measured quantity of any model over one axis, such as x_qp, or gap[x=1 um]; default: a "
+        "non-local conductance of the Usadel model",
+    )
+    fit.add_argument(
+        "--with",
+        action="append",
+        nargs="+",
+        default=[],
+        metavar=("DATA.csv", "KEY=VALUE"),
+        dest="more",
+        help="further data, and keys of the case for them, with the same parameters; may be repeated",
+    )
+    fit.add_argument(
+        "--between",
+        action="append",
+        nargs=3,
+        default=[],
+        metavar=("KEY", "LOW", "HIGH"),
+        help='bounds of a parameter: --between bath.temperature "0.1 K" "0.5 K"; may be repeated',
+    )
+    fit.add_argument(
+        "--jobs",
+        type=int,
+        default=1,
+        metavar="N",
+        help="runs of several data sets at the same time, each a process; default: one after the other",
     )
     fit.add_argument(
         "--free",
@@ -198,7 +230,7 @@ def _parser() -> argparse.ArgumentParser:
         help="g_nl (default), g_s, g_a, g_ss or g_sa, of data and model",
     )
     fit.add_argument(
-        "--window", nargs=2, metavar=("LOW", "HIGH"), help='sizes of V_inj that count: "0 mV" "0.4 mV"'
+        "--window", nargs=2, metavar=("LOW", "HIGH"), help='values of the axis that count: "0 mV" "0.4 mV"'
     )
     _add_overrides(fit)
 
@@ -364,16 +396,27 @@ def _view(arguments: argparse.Namespace, petsc: list[str]) -> None:
 
 def _fit(arguments: argparse.Namespace, petsc: list[str]) -> None:
     import fvqp
+    from fvqp.variation.fitting import settings_of
 
     window = tuple(arguments.window) if arguments.window else None
+    data: Any = arguments.data
+    if arguments.more:
+        data = {arguments.data: {}}
+        for file, *settings in arguments.more:
+            if file in data:
+                raise CaseError(f"--with {file}: is given already")
+            data[file] = settings_of(file, settings)
     fvqp.fit(
         arguments.case,
-        arguments.data,
+        data,
         arguments.free,
         out=arguments.out,
+        observable=arguments.observable,
+        bounds={key: (low, high) for key, low, high in arguments.between},
         part=arguments.part,
         window=window,
         overrides=arguments.overrides,
+        jobs=arguments.jobs,
     )
 
 

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import copy
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from fvqp.case.reading import apply_override, value_at
 from fvqp.errors import CaseError
+from fvqp.typing import Floats
+from fvqp.units import to_float
 
 NUMBER = re.compile(r"\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*(.*?)\s*$")
 
@@ -61,3 +66,43 @@ class Parameter:
         """``KEY=VALUE`` with the number in place of the case's."""
         text = repr(float(value))
         return f'{self.key}="{text} {self.unit}"' if self.unit else f"{self.key}={text}"
+
+
+def parameter_limits(
+    parameters: Sequence[Parameter], bounds: Mapping[str, tuple[Any, Any]]
+) -> tuple[Floats, Floats] | None:
+    """Return smallest and largest values of parameters, in their units; None without any bounds.
+
+    Parameters without bounds reach from a thousandth of their start to a thousandfold.
+
+    Raises :class:`CaseError` if a key is not free, or a start is not between its bounds.
+    """
+    keys = [one.key for one in parameters]
+    for key in bounds:
+        if key not in keys:
+            raise CaseError(f"--between {key}: is not free; free are: {', '.join(keys)}")
+    if not bounds:
+        return None
+    limits = []
+    for one in parameters:
+        given = bounds.get(one.key, sorted((one.start * 1e-3, one.start * 1e3)))
+        low, high = (_in_unit(value, one) for value in given)
+        if not low < one.start < high:
+            raise CaseError(
+                f"--between {one.key}: its start, {one.start:g} {one.unit}".rstrip()
+                + f", must be between {low:g} and {high:g}"
+            )
+        limits.append((low, high))
+    low_all, high_all = np.array(limits).T
+    return low_all, high_all
+
+
+def _in_unit(value: Any, parameter: Parameter) -> float:
+    """Return a bound in the unit of its parameter; a plain number is in that unit."""
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        pass
+    if not parameter.unit:
+        raise CaseError(f"--between {parameter.key}: expected a number, got {value!r}")
+    return to_float(value, parameter.unit, what=f"--between {parameter.key}")

@@ -6,11 +6,13 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import xarray as xr
 from mpi4py import MPI
+from scipy.stats import norm
+from scipy.stats import t as student_t
 
 from fvqp.errors import CheckpointError, FvqpError
 from fvqp.parallel import run_on_root
@@ -23,6 +25,9 @@ from fvqp.typing import Floats
 
 PARTS = ("g_nl", "g_s", "g_a", "g_ss", "g_sa")
 """What can be fitted to."""
+
+CONFIDENCE = 0.95
+"""Probability of the intervals."""
 
 
 class FitResult(Protocol):
@@ -139,30 +144,20 @@ def fit_dataset(
         currents: measured supercurrents (A) with the model's.
         attributes: further ones.
     """
-    conductance, own = {"units": "S"}, {"units": "of the parameter"}
-    variables: dict[str, tuple[tuple[str, ...], Floats | list[float], dict[str, str]]] = {
+    conductance = {"units": "S"}
+    table, of_parameters = parameter_variables(
+        found, names, units, start, len(data.value), data.error is not None
+    )
+    variables: dict[str, Any] = {
         "measured": (("point",), data.value, {**conductance, "long_name": f"measured {data.part}"}),
         "fitted": (("point",), fitted, {**conductance, "long_name": f"fitted {data.part}"}),
         "residual": (("point",), data.value - fitted, {**conductance, "long_name": "measured less fitted"}),
-        "value": (("parameter",), found.x, {**own, "long_name": "fitted value"}),
-        "error": (("parameter",), found.errors, {**own, "long_name": "standard deviation"}),
-        "start": (("parameter",), list(start), {**own, "long_name": "start of the search"}),
-        "covariance": (
-            ("parameter", "parameter_2"),
-            found.covariance,
-            {"units": "of the parameters", "long_name": "covariance"},
-        ),
-        "correlation": (
-            ("parameter", "parameter_2"), found.correlation, {"units": "1", "long_name": "correlation"},
-        ),
     }  # fmt: skip
     if data.error is not None:
         variables["measured_error"] = (
             ("point",), data.error, {**conductance, "long_name": "standard deviation of the measured points"},
         )  # fmt: skip
-    coordinates: dict[str, tuple[tuple[str, ...], Floats | list[str], dict[str, str]]] = {
-        "parameter": (("parameter",), list(names), {}),
-        "unit": (("parameter",), [unit or "1" for unit in units], {}),
+    coordinates: dict[str, Any] = {
         "V_inj": (("point",), data.V_inj, QUANTITIES["V_inj"]._asdict()),
     }
     for name, values in (("V_det", data.V_det), ("supercurrent", data.supercurrent)):
@@ -173,24 +168,69 @@ def fit_dataset(
         variables["I_s"] = (
             ("point",), model, {"units": "A", "long_name": "size of the supercurrent in the model"},
         )  # fmt: skip
-    freedom = len(data.value) - len(names)
-    deviation = float(found.scale) * (
-        1.0 if data.error is not None else float(np.sqrt(np.mean(data.value**2)))
-    )
+    size = float(np.sqrt(np.mean(data.value**2)))
     return xr.Dataset(
-        variables,
-        coordinates,
+        variables | table,
+        coordinates | of_parameters,
         {
             "format_version": FORMAT_VERSION,
-            "model": "fit",
             "part": data.part,
-            "figures": json.dumps([{"kind": "fit"}]),
-            "degrees_of_freedom": freedom,
-            "deviation": deviation,
-            "deviation_units": "standard deviations" if data.error is not None else "S",
+            "axis": "V_inj",
+            **fit_attributes(found, len(data.value), len(names), size, "S", data.error is not None),
             **attributes,
         },
     )
+
+
+def parameter_variables(
+    found: FitResult,
+    names: Sequence[str],
+    units: Sequence[str],
+    start: Sequence[float],
+    points: int,
+    weighted: bool,
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return variables and coordinates of the parameters of a fit to so many points.
+
+    The intervals of 95 % are those of the linearized problem: of Student's t distribution where the scatter
+    around the fit gives the errors, of the normal one where they are known.
+    """
+    own = {"units": "of the parameter"}
+    freedom = points - len(names)
+    if weighted or freedom == 0:
+        reach = float(norm.ppf(0.5 + CONFIDENCE / 2.0))
+    else:
+        reach = float(student_t.ppf(0.5 + CONFIDENCE / 2.0, freedom))
+    both = ("parameter", "parameter_2")
+    variables = {
+        "value": ("parameter", found.x, {**own, "long_name": "fitted value"}),
+        "error": ("parameter", found.errors, {**own, "long_name": "standard deviation"}),
+        "low": ("parameter", found.x - reach * found.errors, {**own, "long_name": "lower end of 95 %"}),
+        "high": ("parameter", found.x + reach * found.errors, {**own, "long_name": "upper end of 95 %"}),
+        "start": ("parameter", list(start), {**own, "long_name": "start of the search"}),
+        "covariance": (both, found.covariance, {"units": "of the parameters", "long_name": "covariance"}),
+        "correlation": (both, found.correlation, {"units": "1", "long_name": "correlation"}),
+    }
+    return variables, {
+        "parameter": ("parameter", list(names)),
+        "unit": ("parameter", [unit or "1" for unit in units]),
+    }
+
+
+def fit_attributes(
+    found: FitResult, points: int, parameters: int, size: float, units: str, weighted: bool
+) -> dict[str, str | int | float]:
+    """Return the attributes of a fit; ``size`` is the root mean square of the data, in ``units``."""
+    attributes: dict[str, str | int | float] = {
+        "model": "fit",
+        "figures": json.dumps([{"kind": "fit"}]),
+        "degrees_of_freedom": points - parameters,
+        "deviation": float(found.scale) * (1.0 if weighted else size),
+        "deviation_units": "standard deviations" if weighted else units,
+    }
+    if weighted:
+        attributes["reduced_chi_squared"] = float(found.scale) ** 2
+    return attributes
 
 
 def two_digits(error: float) -> str:
@@ -199,32 +239,29 @@ def two_digits(error: float) -> str:
 
 
 def fit_table(dataset: xr.Dataset) -> str:
-    """Parameters of a fit as CSV: name, value, standard deviation, unit, start, correlations."""
+    """Parameters of a fit as CSV: name, value, error, unit, start, interval of 95 %, correlations."""
     names = [str(name) for name in dataset["parameter"].values]
-    lines = [",".join(["parameter", "value", "error", "unit", "start", *(f"correlation {n}" for n in names)])]
+    columns = ["parameter", "value", "error", "unit", "start", "low", "high"]
+    lines = [",".join([*columns, *(f"correlation {n}" for n in names)])]
     for number, name in enumerate(names):
-        entries = [float(dataset[key].values[number]) for key in ("value", "error", "start")]
+        entries = [float(dataset[key].values[number]) for key in ("value", "error", "start", "low", "high")]
         row = [
             name,
             repr(entries[0]),
             repr(entries[1]),
             str(dataset["unit"].values[number]),
-            repr(entries[2]),
+            *(repr(entry) for entry in entries[2:]),
         ]
         lines.append(",".join([*row, *(repr(float(v)) for v in dataset["correlation"].values[number])]))
     return "\n".join(lines) + "\n"
 
 
 def write_fit(dataset: xr.Dataset, folder: Path, case_text: str, comm: MPI.Comm) -> Result:
-    """Writes ``results.nc``, ``parameters.csv``, the fitted ``case.toml`` and the figures. Collective.
-
-    Raises :class:`CheckpointError` if the folder holds something already.
-    """
+    """Writes ``results.nc``, ``parameters.csv``, the fitted ``case.toml`` and the figures. Collective."""
     dataset.attrs |= provenance(comm, {"case": case_text})
     result = Result(dataset, folder)
 
     def write() -> None:
-        require_empty(folder)
         make_folder(folder)
         write_text(folder / "case.toml", case_text)
         write_text(folder / "parameters.csv", fit_table(dataset))

@@ -37,7 +37,7 @@ class Fitted:
         covariance: ``(p, p)`` of the parameters.
         scale: estimated standard deviation of a residual, ``√(Σr²/(n − p))``; 0 where ``n = p``.
         evaluations: of all residuals.
-        at_bound: ``(p,)`` whether a parameter went as far from its start as it may.
+        at_bound: ``(p,)`` whether a parameter is at its smallest or largest value.
     """
 
     x: Floats
@@ -70,10 +70,12 @@ def fit_parameters(
     *,
     weighted: bool,
     report: Callable[[Floats, Floats], None] | None = None,
+    bounds: tuple[Floats, Floats] | None = None,
+    step: float = STEP,
     tolerance: float = 1e-7,
     max_steps: int = 60,
 ) -> Fitted:
-    """Parameters with the least sum of squares; each keeps the sign of its start.
+    """Parameters with the least sum of squares; without bounds each keeps the sign of its start.
 
     Args:
         residual: of the parameters ``(p,)``; ``(n,)``, of size about one or less. Where it raises
@@ -84,6 +86,9 @@ def fit_parameters(
         weighted: whether residuals are in units of known standard deviations; otherwise their scatter around
             the fit is what the covariance is scaled with.
         report: called with parameters and residual at every step of the search.
+        bounds: smallest and largest values, ``(p,)`` each; default: a thousandth of the start and a
+            thousandfold.
+        step: relative step of a parameter with which residuals are differentiated.
         tolerance: relative change of the parameters at which the search ends.
         max_steps: of the search (Levenberg-Marquardt in a trust region).
 
@@ -122,11 +127,17 @@ def fit_parameters(
         columns = []
         for number in range(len(scaled)):
             moved = scaled.copy()
-            moved[number] *= 1.0 + STEP
-            columns.append((at(moved) - here) / (STEP * scaled[number]))
+            change = step * max(abs(scaled[number]), 1.0 / REACH)
+            if scaled[number] + change > high[number]:
+                change = -change
+            moved[number] += change
+            columns.append((at(moved) - here) / (moved[number] - scaled[number]))
         return np.stack(columns, axis=1)
 
     one = np.ones(len(start))
+    low, high = one / REACH, one * REACH
+    if bounds is not None:
+        low, high = np.sort(np.stack(bounds) / start, axis=0)
     first = at(one)
     if len(first) < len(start):
         raise FvqpError(f"{len(first)} data points cannot determine {len(start)} parameters")
@@ -135,7 +146,7 @@ def fit_parameters(
         tried,
         one,
         jac=reported,
-        bounds=(one / REACH, one * REACH),
+        bounds=(low, high),
         x_scale="jac",
         xtol=tolerance,
         ftol=tolerance**2,
@@ -154,7 +165,8 @@ def fit_parameters(
         vague = " and ".join(name for name, error in zip(names, errors, strict=True) if error > 1.0)
         why = f"these data hardly determine {vague}: fix one of them, or " if vague else ""
         raise ConvergenceError(f"fit: no minimum after {max_steps} steps; {why}start nearer to it")
-    far = (found.x > 0.99 * REACH) | (found.x < 1.01 / REACH)
+    near = 0.01 * np.minimum(np.abs(high), high - low), 0.01 * np.minimum(np.abs(low), high - low)
+    far = (found.x > high - near[0]) | (found.x < low + near[1])
     return Fitted(found.x * start, found.fun, covariance, scale, count, far)
 
 

@@ -57,6 +57,20 @@ def test_steps_to_where_nothing_is_solved_are_shortened() -> None:
         fit_parameters(residual, np.array([1.5]), ["p"], weighted=True)
 
 
+def test_bounds() -> None:
+    """The best of ``p − 2`` within [−1, 1.5] is 1.5; beyond a bound nothing is evaluated."""
+
+    def residual(p: np.ndarray) -> np.ndarray:
+        assert -1.0 <= p[0] <= 1.5
+        return np.array([p[0] - 2.0, 2.0 * (p[0] - 2.0)])
+
+    bounds = np.array([-1.0]), np.array([1.5])
+    found = fit_parameters(residual, np.array([-0.5]), ["p"], weighted=True, bounds=bounds)
+    assert found.x[0] == pytest.approx(1.5, abs=1e-3) and found.at_bound.all()
+    free = fit_parameters(lambda p: np.array([p[0] - 2.0, 0.0]), np.array([1.0]), ["p"], weighted=True)
+    assert free.x[0] == pytest.approx(2.0) and not free.at_bound.any()
+
+
 def test_what_cannot_be_determined() -> None:
     x = np.linspace(0.0, 1.0, 11)
     one = np.array([1.0, 1.0])

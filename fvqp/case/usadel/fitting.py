@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ import numpy as np
 from mpi4py import MPI
 from numpy.typing import NDArray
 
-from fvqp.case.parameters import Parameter
+from fvqp.case.parameters import Parameter, parameter_limits
 from fvqp.case.quantities import Bias
 from fvqp.case.reading import apply_override, apply_overrides, case_from_dict, read_toml
 from fvqp.case.usadel.build import build_material, build_mesh, build_problems, follows_bias
@@ -46,39 +46,19 @@ NO_PROPERTIES = ("mesh", "energies", "sweep", "solver", "output", "figures", "mo
 ROUNDS = 2
 
 
-def fit(
+def fit_conductance(
     case: str | Path,
     data: str | Path,
     free: Sequence[str],
-    out: str | Path | None = None,
+    out: str | Path | None,
     *,
-    part: str = "g_nl",
-    window: tuple[str, str] | None = None,
-    overrides: Sequence[str] = (),
-    comm: MPI.Comm = MPI.COMM_WORLD,
+    bounds: Mapping[str, tuple[Any, Any]],
+    part: str,
+    window: tuple[str, str] | None,
+    overrides: Sequence[str],
+    comm: MPI.Comm,
 ) -> Result:
-    """Fit numbers of a case to measured data.
-
-    Args:
-        case: case file of the Usadel model. Its ``sweep.V_inj`` (and ``V_det``, ``supercurrent.current``
-            where the data have these columns) give way to those of the data.
-        data: CSV file (`fvqp.results.measured.read_points`).
-        free: keys of the case that vary, ``KEY`` or ``KEY=START``.
-        out: folder for results, fitted case and figures; None writes nothing.
-        part: ``g_nl``, or a part of it (``g_s``, ``g_a``, ``g_ss``, ``g_sa``), formed of data and model
-            alike.
-        window: smallest and largest \\|V_inj\\| that count, such as ``("0 mV", "0.4 mV")``.
-        overrides: ``"key=value"`` as of ``--set``.
-        comm: ranks to run on; collective.
-
-    Returns:
-        Parameters with uncertainties and correlation, measured and fitted points (`fvqp.results.fitted`).
-
-    Raises:
-        FvqpError: bad input, a parameter without effect, parameters that cannot be told apart, a folder that
-            holds something already.
-        ConvergenceError: a solve, or the search, does not converge.
-    """
+    """Fit numbers of a case of the Usadel model to a non-local conductance (`fvqp.fit`)."""
     path = Path(case)
     if out is not None:
         # Not only after a long search.
@@ -87,7 +67,10 @@ def fit(
     apply_overrides(raw, overrides, path.name)
     original = case_from_dict(raw, source=path.name, folder=path.parent)
     if not isinstance(original, UsadelCase):
-        raise CaseError(f'{path.name}: model: a fit needs model = "usadel", whose g_nl is measured')
+        raise CaseError(
+            f'{path.name}: model: a fit of other models than "usadel" needs the name of the '
+            "measured quantity: --for (observable=)"
+        )
     if not free:
         raise CaseError("fit: no parameter is free; name one: --free spectrum.broadening")
     parameters = [Parameter.of(raw, text) for text in free]
@@ -100,6 +83,7 @@ def fit(
                 f"--free {key}: is no property of the device; fit numbers of materials, contacts, spectra, "
                 "or sweep.temperature"
             )
+    bounded = parameter_limits(parameters, bounds)
     delta0 = build_material(original).gap
     limits = None if window is None else (_volts(window[0], delta0), _volts(window[1], delta0))
     points = measured_for_fit(data, part, limits)
@@ -109,11 +93,18 @@ def fit(
     for _ in range(ROUNDS):
         model.grid = None
         found = fit_parameters(
-            model.residual, start, keys, weighted=points.error is not None, report=model.report
+            model.residual,
+            start,
+            keys,
+            weighted=points.error is not None,
+            report=model.report,
+            bounds=bounded,
         )
         start = found.x
     assert found is not None
-    _tell(parameters, found, model, comm)
+    if comm.rank == 0:
+        tell_parameters(parameters, found)
+        log.info("%d evaluations of %d points", model.evaluations, len(points.value))
     dataset = fit_dataset(
         points, model.conductances(found.x), found, keys, [parameter.unit for parameter in parameters],
         [parameter.start for parameter in parameters], model.computed_currents,
@@ -132,9 +123,8 @@ def _volts(text: str, delta0: float) -> float:
         raise CaseError(f"--window {text}: {error}") from None
 
 
-def _tell(parameters: Sequence[Parameter], found: Fitted, model: _Model, comm: MPI.Comm) -> None:
-    if comm.rank != 0:
-        return
+def tell_parameters(parameters: Sequence[Parameter], found: Fitted) -> None:
+    """Log values with standard deviations, and warn of what the data do not determine."""
     for parameter, value, error, bound in zip(parameters, found.x, found.errors, found.at_bound, strict=True):
         told = f"{parameter.key} = {value:.6g} +- {two_digits(error)} {parameter.unit}"
         log.info("%s", told.rstrip())
@@ -146,7 +136,6 @@ def _tell(parameters: Sequence[Parameter], found: Fitted, model: _Model, comm: M
     for first, second in zip(*np.nonzero(close), strict=True):
         names = parameters[int(first)].key, parameters[int(second)].key
         log.warning("%s and %s are correlated by %.4f", *names, found.correlation[first, second])
-    log.info("%d evaluations of %d points", model.evaluations, len(model.points.value))
 
 
 @dataclass(frozen=True)
