@@ -428,22 +428,25 @@ def _symmetry(arguments: argparse.Namespace, petsc: list[str]) -> None:
 
 
 def _mesh_info(arguments: argparse.Namespace, petsc: list[str]) -> None:
-    from fvqp.mesh import tools
+    from fvqp.mesh import quality, read_mesh
 
-    say(tools.info(arguments.file, length_unit=arguments.unit))
+    say(str(quality.report(read_mesh(arguments.file, length_unit=arguments.unit))))
 
 
 def _mesh_plot(arguments: argparse.Namespace, petsc: list[str]) -> None:
-    from fvqp.mesh import tools
+    from mpi4py import MPI
+
+    from fvqp.mesh import picture, read_mesh
 
     output = arguments.output or Path(arguments.file).with_suffix(".png").name
-    say(str(tools.plot(arguments.file, output, length_unit=arguments.unit)))
+    mesh = read_mesh(arguments.file, length_unit=arguments.unit, comm=MPI.COMM_SELF)
+    say(str(picture.save(mesh, output)))
 
 
 def _mesh_from_gds(arguments: argparse.Namespace, petsc: list[str]) -> None:
     from mpi4py import MPI
 
-    from fvqp.mesh import layout, tools
+    from fvqp.mesh import layout, quality, read_mesh
     from fvqp.mesh.distribute import raise_together
 
     given = [name for name in ("layer", "boundary", "size") if getattr(arguments, name)]
@@ -462,7 +465,7 @@ def _mesh_from_gds(arguments: argparse.Namespace, petsc: list[str]) -> None:
         except FvqpError as error:
             problem = str(error)
     raise_together(MPI.COMM_WORLD, problem)
-    say(tools.info(arguments.out, length_unit="um"))
+    say(str(quality.report(read_mesh(arguments.out, length_unit="um"))))
 
 
 def _materials(arguments: argparse.Namespace, petsc: list[str]) -> None:

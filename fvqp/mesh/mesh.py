@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from mpi4py import MPI
@@ -55,6 +54,9 @@ class Mesh:
     name : what to call the mesh in messages (its file).
     """
 
+    #: Drawing knows meshes: `fvqp.mesh` adds it.
+    plot: ClassVar[Callable[[Mesh], list[Axes]]]
+
     dim: int
     comm: MPI.Comm
     name: str
@@ -101,16 +103,6 @@ class Mesh:
         for what, named in (("regions (cells)", self.regions), ("boundaries (faces)", self.boundaries)):
             rows.append((what, listed(f"{name} ({len(entries)})" for name, entries in named.items())))
         return html_table(f"Mesh {self.name}", rows)
-
-    def plot(self) -> list[Axes]:
-        """Draw the mesh: regions coloured, boundaries labelled, small parts enlarged; returns the axes.
-
-        The figure is one of ``matplotlib.pyplot``: notebooks show it, scripts after ``pyplot.show()``. Under
-        MPI the calling rank's part is drawn.
-        """
-        # by name: drawing knows meshes, and matplotlib is slow to load
-        axes: list[Axes] = import_module("fvqp.mesh.tools").show(self)
-        return axes
 
     @property
     def lengths(self) -> int:

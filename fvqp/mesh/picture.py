@@ -1,9 +1,10 @@
-"""A picture of a line or surface mesh: regions coloured, boundaries named, small parts enlarged."""
+"""Pictures of meshes: regions coloured, boundaries named, small parts of lines and surfaces enlarged."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,14 +12,21 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
+from fvqp.errors import MeshError
 from fvqp.mesh.mesh import Mesh
-from fvqp.mesh.vtk import off_screen, pyvista_grid
+from fvqp.mesh.vtk import off_screen, pyvista_grid, stretched
 
 #: Inches, and dots per inch, of a picture.
 WIDTH, HEIGHT, DPI = 10.0, 4.5, 160
 SHAPE: dict[str, Any] = {"figsize": (WIDTH, HEIGHT), "dpi": DPI, "layout": "constrained"}
 #: A mesh that is longer than wide by more than this factor is not drawn to scale.
 LONGEST_ASPECT = 12.0
+#: Pixels of a rendered solid.
+PIXELS = (1300, 560)
+#: Longest scale bar of a solid, of its length along x.
+BAR = 0.3
+#: A solid that is thinner in a direction by far more than this factor is stretched to it.
+SOLID_ASPECT = 6.0
 #: Regions and boundaries smaller than this part of the mesh are enlarged if they all lie in a third of it.
 SMALL, DETAIL = 0.05, 1.0 / 3.0
 #: Boundaries of a solid with more than this part of its surface are named, but not painted.
@@ -72,6 +80,48 @@ class Camera(NamedTuple):
     pixels: tuple[int, int]
 
 
+def save(mesh: Mesh, output: str | Path) -> Path:
+    """Draw a mesh off screen into a file, as `fill`; under MPI the calling rank's part.
+
+    Raises `MeshError` when the picture cannot be made.
+    """
+    output = Path(output)
+    if output.suffix.lower() not in (".png", ".jpg", ".jpeg"):
+        raise MeshError(f"{output}: a picture needs a name that ends in .png or .jpg")
+    if not output.parent.is_dir():
+        raise MeshError(f"{output}: there is no folder {output.parent}")
+    try:
+        fill(mesh).savefig(output)
+    except (OSError, RuntimeError, ValueError) as error:
+        raise MeshError(f"{output}: the picture cannot be made: {error}") from None
+    return output
+
+
+def show(mesh: Mesh, title: str = "", labels: Mapping[str, str] | None = None) -> list[Axes]:
+    """Draw a mesh on the screen, in a figure of ``matplotlib.pyplot``; returns its axes."""
+    from matplotlib import pyplot
+
+    return fill(mesh, pyplot.figure(**SHAPE), title, labels).axes
+
+
+def fill(
+    mesh: Mesh, figure: Figure | None = None, title: str = "", labels: Mapping[str, str] | None = None
+) -> Figure:
+    """Draw a mesh of any dimension; under MPI the calling rank's part.
+
+    Small parts of a line or surface are shown enlarged; a thin solid is stretched, and the title says by how
+    much.
+
+    Args:
+        mesh: what to draw.
+        figure: an empty one; None makes it.
+        title: of the picture; by default the mesh's name and size.
+        labels: as of `named_places`.
+    """
+    title = title or f"{Path(mesh.name).name}: {mesh.n_cells} cells"
+    return (_solid if mesh.dim == 3 else _flat)(mesh, title, figure, labels)
+
+
 def coloured_regions(mesh: Mesh) -> Regions:
     """Name, colour and cells of every region that has some, last the cells of none."""
     regions = [
@@ -115,17 +165,8 @@ def named_places(mesh: Mesh, points: np.ndarray, labels: Mapping[str, str] | Non
     return found
 
 
-def draw(
-    mesh: Mesh, title: str, figure: Figure | None = None, labels: Mapping[str, str] | None = None
-) -> Figure:
-    """Draw a mesh of lines or of a surface; under MPI the calling rank's part.
-
-    Args:
-        mesh: what to draw.
-        title: of the picture.
-        figure: an empty one; None makes it.
-        labels: as of `named_places`.
-    """
+def _flat(mesh: Mesh, title: str, figure: Figure | None, labels: Mapping[str, str] | None) -> Figure:
+    """A line or a surface, with an enlarged detail if parts of it are small."""
     regions, view = coloured_regions(mesh), _view(mesh)
     box = _detail(mesh, view, regions)
     figure = figure or Figure(**SHAPE)
@@ -144,6 +185,52 @@ def draw(
     figure.draw_without_rendering()
     for axes in (whole, *detail):
         _draw(axes, mesh, view(mesh.points), regions, edges=box is None or axes is not whole)
+    return figure
+
+
+def _solid(mesh: Mesh, title: str, figure: Figure | None, labels: Mapping[str, str] | None) -> Figure:
+    """A rendered solid from above, with the explanations of the other pictures."""
+    points, stretch = stretched(mesh.points, SOLID_ASPECT)
+    view = np.array([-0.4, -0.8, 0.6]) / np.linalg.norm([-0.4, -0.8, 0.6])
+    right = np.cross([0.0, 0.0, 1.0], view) / np.linalg.norm(np.cross([0.0, 0.0, 1.0], view))
+    frame = np.array([right, np.cross(view, right)])
+    seen = points @ frame.T
+    low, high = seen.min(axis=0), seen.max(axis=0)
+    half_height = 0.52 * float(max(high[1] - low[1], (high[0] - low[0]) * PIXELS[1] / PIXELS[0]))
+    centre = 0.5 * (low + high)
+    regions = coloured_regions(mesh)
+    middle = centre @ frame + (points.mean(axis=0) @ view) * view
+    image = render(mesh, points, regions, Camera(view, (0.0, 0.0, 1.0), middle, half_height, PIXELS))
+
+    figure = figure or Figure(**SHAPE)
+    axes = figure.subplots()
+    axes.imshow(image)
+    axes.set_axis_off()
+    per_length = 0.5 * PIXELS[1] / half_height
+    places = {}
+    for name, middles in named_places(mesh, points, labels).items():
+        at = (middles.mean(axis=0) @ frame.T - centre) * per_length
+        places[name] = np.array([0.5 * PIXELS[0] + at[0], 0.5 * PIXELS[1] - at[1]])
+    unit, factor = unit_of_length(float(np.ptp(mesh.points, axis=0).max()))
+    size = " × ".join(f"{length * factor:.4g}" for length in np.ptp(mesh.points, axis=0))
+    # No more of the picture than the solid, with the bar below it.
+    half = 0.5 * np.array(PIXELS) + np.array([[-0.5], [0.5]]) * (high - low) * per_length
+    margin = 0.03 * float(np.ptp(half, axis=0).max())
+    corner = np.array([half[0, 0], half[1, 1] + margin])
+    length = float(np.ptp(mesh.points[:, 0]))
+    bar_unit, bar_factor = unit_of_length(BAR * length)
+    bar = round_length(BAR * length * bar_factor)
+    along = np.ptp(points[:, 0]) / length * bar / bar_factor * per_length * frame[:, 0] * [1.0, -1.0]
+    start = corner + np.array([0.0, max(-along[1], 0.0)])
+    end = start + along
+    axes.plot(*np.transpose([start, end]), color="black", linewidth=2.0, solid_capstyle="butt")
+    axes.annotate(
+        f"{bar:g} {bar_unit} along $x$", end, (6.0, 0.0), textcoords="offset points", fontsize=9, va="center"
+    )
+    axes.set_xlim(half[0, 0] - margin, half[1, 0] + margin)
+    axes.set_ylim(max(start[1], end[1]) + margin, half[0, 1] - margin)
+    label(axes, places, base=1.0)
+    explain(figure, f"{title}, {size} {unit}{stretch}", regions)
     return figure
 
 

@@ -9,8 +9,9 @@ from mpi4py import MPI
 
 from fvqp.mesh.cells import BY_VTK
 from fvqp.mesh.mesh import Mesh
-from fvqp.mesh.orthogonality import non_orthogonality, oblique, projections
 
+#: Offsets below this fraction of the distance to the face are round-off of a centroid.
+ORTHOGONAL = 1e-9
 #: SI unit by dimension.
 UNITS = {0: "", 1: "m", 2: "m²", 3: "m³"}
 
@@ -31,7 +32,7 @@ class Quality:
     angle_max, angle_mean : non-orthogonality in degrees: the angle between a face's normal and the line
         between the centroids of its cells, over interior faces (0 if there are none).
     n_oblique : interior faces that are not straight between the centroids of their cells, see
-        `fvqp.mesh.orthogonality`. A two-point flux is inconsistent there, and the corrected flux is not
+        `projections`. A two-point flux is inconsistent there, and the corrected flux is not
         monotone.
     aspect_max, aspect_mean : longest over shortest extent of the cells, see `aspect_ratio`.
     components : number of connected parts.
@@ -59,6 +60,88 @@ class Quality:
     aspect_mean: float
     components: int
     ranks: tuple[int, int, int, int]
+
+    def __str__(self) -> str:
+        """The report as text, one fact a line."""
+        q = self
+        measure = {1: "length", 2: "area", 3: "volume"}[q.dim]
+        revolved = q.coordinates != "cartesian"
+        v, a = (UNITS[q.dim], UNITS[q.dim - 1]) if not revolved else ("(of revolution)", "(of revolution)")
+        kinds = ", ".join(f"{n} {k}" for k, n in q.cells.items())
+        volumes = f"{q.volume_min:.4g} … {q.volume_max:.4g} {v}, total {q.volume_total:.6g} {v}"
+        lines = [
+            f"{q.name}: {q.dim}-D, {q.coordinates}",
+            f"  cells            {sum(q.cells.values())} ({kinds})",
+            f"  points, faces    {q.n_points}, {q.n_faces} ({q.n_outer_faces} on the outer boundary)",
+            f"  extent           {_extent(q.extent * 1e6)}",
+            f"  cell {measure:<11} {volumes}",
+            f"  connected parts  {q.components}",
+        ]
+        if q.ranks[0] > 1:
+            ranks, fewest, most, ghosts = q.ranks
+            lines.append(f"  MPI ranks        {ranks}, {fewest} … {most} cells each, {ghosts} ghosts in all")
+        lines += [
+            f"  non-orthogonal   worst {q.angle_max:.1f}°, mean {q.angle_mean:.1f}°",
+            f"  aspect ratio     worst {q.aspect_max:.3g}, mean {q.aspect_mean:.3g}",
+            f"  oblique faces    {q.n_oblique}"
+            + (" (corrected flux, not monotone there)" if q.n_oblique else ""),
+            "  regions" + ("" if q.regions else "          none"),
+        ]
+        width = max([len(n) for n in (*q.regions, *q.boundaries)] + [8])
+        lines += [f"    {n:<{width}}  {c} cells, {x:.6g} {v}" for n, (c, x) in q.regions.items()]
+        if q.unnamed_cells:
+            lines.append(f"    {'(no name)':<{width}}  {q.unnamed_cells} cells")
+        lines.append("  boundaries" + ("" if q.boundaries else "       none"))
+        for n, (count, x, inside) in q.boundaries.items():
+            where = "" if not inside else (", inside" if inside == count else f", {inside} of them inside")
+            area = f", {x:.6g} {a}" if a else ""
+            lines.append(f"    {n:<{width}}  {count} faces{area}{where}")
+        return "\n".join(lines)
+
+
+def projections(mesh: Mesh) -> tuple[np.ndarray, np.ndarray]:
+    """Distance of each cell's centroid from the plane of the face, and its offset in that plane.
+
+    With ``d`` the vector from the centroid of the cell to that of the face and ``n`` the normal out of the
+    cell, the distance is ``d·n`` and the offset ``d − (d·n) n``.
+
+    Returns ``(n_faces, 2)`` distances, ∞ on the missing side of an outer face, and ``(n_faces, 2, 3)``
+    offsets, metres; an offset is exactly 0 where it is no more than round-off (`ORTHOGONAL`). A line may bend
+    at a node: there distances are measured along it, and nothing is offset.
+    """
+    inside = mesh.face_cells >= 0
+    d = mesh.face_centroid[:, None, :] - mesh.centroid[np.where(inside, mesh.face_cells, 0)]
+    if mesh.dim == 1:
+        return np.where(inside, np.linalg.norm(d, axis=2), np.inf), np.zeros_like(d)
+    normal = mesh.face_normal[:, None, :] * np.array([1.0, -1.0])[None, :, None]
+    along = np.einsum("fsi,fsi->fs", d, normal)
+    offset = d - along[..., None] * normal
+    offset[(np.linalg.norm(offset, axis=2) <= ORTHOGONAL * np.abs(along)) | ~inside] = 0.0
+    return np.where(inside, along, np.inf), offset
+
+
+def oblique(offset: np.ndarray) -> np.ndarray:
+    """Return a mask of the faces with a cell that is not straight behind them, from the offsets of
+    `projections`."""
+    return np.any(offset != 0.0, axis=(1, 2))
+
+
+def non_orthogonality(mesh: Mesh) -> np.ndarray:
+    """Angle in degrees between normal and line of centroids, ``(n_faces,)``; 0 on the outer boundary.
+
+    A line has no such angle: there it is 0 also at bends.
+    """
+    angle = np.zeros(mesh.n_faces)
+    if mesh.dim == 1:
+        return angle
+    inner = mesh.face_cells[:, 1] >= 0
+    a, b = mesh.face_cells[inner].T
+    d = mesh.centroid[b] - mesh.centroid[a]
+    n = mesh.face_normal[inner]
+    along = np.einsum("ij,ij->i", d, n)
+    across = np.linalg.norm(d - along[:, None] * n, axis=1)
+    angle[inner] = np.degrees(np.arctan2(across, along))
+    return angle
 
 
 def aspect_ratio(mesh: Mesh) -> np.ndarray:
@@ -154,39 +237,3 @@ def _extent(ends: np.ndarray) -> str:
     along = [(axis, low, high) for axis, low, high in zip("xyz", *ends, strict=True) if high > low]
     lengths = " × ".join(f"{high - low:.4g}" for _, low, high in along)
     return f"{lengths} um, at " + ", ".join(f"{axis} {low:.4g} … {high:.4g}" for axis, low, high in along)
-
-
-def format_report(quality: Quality) -> str:
-    """The report as text, one fact a line."""
-    q = quality
-    measure = {1: "length", 2: "area", 3: "volume"}[q.dim]
-    revolved = q.coordinates != "cartesian"
-    v, a = (UNITS[q.dim], UNITS[q.dim - 1]) if not revolved else ("(of revolution)", "(of revolution)")
-    lines = [
-        f"{q.name}: {q.dim}-D, {q.coordinates}",
-        f"  cells            {sum(q.cells.values())} ({', '.join(f'{n} {k}' for k, n in q.cells.items())})",
-        f"  points, faces    {q.n_points}, {q.n_faces} ({q.n_outer_faces} on the outer boundary)",
-        f"  extent           {_extent(q.extent * 1e6)}",
-        f"  cell {measure:<11} {q.volume_min:.4g} … {q.volume_max:.4g} {v}, total {q.volume_total:.6g} {v}",
-        f"  connected parts  {q.components}",
-    ]
-    if q.ranks[0] > 1:
-        ranks, fewest, most, ghosts = q.ranks
-        lines.append(f"  MPI ranks        {ranks}, {fewest} … {most} cells each, {ghosts} ghosts in all")
-    lines += [
-        f"  non-orthogonal   worst {q.angle_max:.1f}°, mean {q.angle_mean:.1f}°",
-        f"  aspect ratio     worst {q.aspect_max:.3g}, mean {q.aspect_mean:.3g}",
-        f"  oblique faces    {q.n_oblique}"
-        + (" (corrected flux, not monotone there)" if q.n_oblique else ""),
-        "  regions" + ("" if q.regions else "          none"),
-    ]
-    width = max([len(n) for n in (*q.regions, *q.boundaries)] + [8])
-    lines += [f"    {n:<{width}}  {c} cells, {x:.6g} {v}" for n, (c, x) in q.regions.items()]
-    if q.unnamed_cells:
-        lines.append(f"    {'(no name)':<{width}}  {q.unnamed_cells} cells")
-    lines.append("  boundaries" + ("" if q.boundaries else "       none"))
-    for n, (count, x, inside) in q.boundaries.items():
-        where = "" if not inside else (", inside" if inside == count else f", {inside} of them inside")
-        area = f", {x:.6g} {a}" if a else ""
-        lines.append(f"    {n:<{width}}  {count} faces{area}{where}")
-    return "\n".join(lines)

@@ -205,7 +205,7 @@ class Device:
 
     def draw(self) -> list[Axes]:
         """Draw the mesh with its contacts and where they are, as `Mesh.plot`; returns the axes."""
-        from fvqp.mesh.tools import show
+        from fvqp.mesh.picture import show
 
         labels: dict[str, list[str]] = {}
         for junction in self.junctions:

@@ -15,7 +15,7 @@ import numpy as np
 
 from fvqp.mesh import Mesh
 from fvqp.mesh.distribute import raise_together
-from fvqp.mesh.orthogonality import oblique, projections
+from fvqp.mesh.quality import oblique, projections
 from fvqp.typing import Floats, Ints32
 
 
@@ -63,7 +63,7 @@ class FaceGeometry:
 
 
 def behind_faces(mesh: Mesh) -> tuple[Floats, Floats]:
-    """Distances and offsets of `fvqp.mesh.orthogonality.projections`. Collective.
+    """Distances and offsets of `fvqp.mesh.quality.projections`. Collective.
 
     Raises:
         MeshError: a cell centroid does not lie behind its face (a concave or badly distorted cell).

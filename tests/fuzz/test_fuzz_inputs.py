@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 from mutants import changed, damaged, forked, promise, seeded
 
 import fvqp
-from fvqp.mesh import read_mesh, tools
+from fvqp.mesh import read_mesh
 from fvqp.mesh.filling import gmsh_session
+from fvqp.mesh.quality import report
 
 pytestmark = pytest.mark.slow
 
@@ -108,8 +109,9 @@ def meshes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, how in MESHES.items():
         if not (whole / name).exists():
             meshio.write(whole / name, plain, **how)
-        assert read_mesh(whole / name).volume.sum() == pytest.approx(1.0)
-        tools.info(whole / name)
+        mesh = read_mesh(whole / name)
+        assert mesh.volume.sum() == pytest.approx(1.0)
+        str(report(mesh))
     return whole
 
 

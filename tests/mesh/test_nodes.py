@@ -57,7 +57,7 @@ def test_names() -> None:
 
 def test_pictures(tmp_path: Path) -> None:
     mesh = TEE.mesh(4.0)
-    (panel,) = picture.draw(mesh, "tee").axes[0].images
+    (panel,) = picture.fill(mesh, title="tee").axes[0].images
     left, right, bottom, top = panel.get_extent()
     pixels = np.asarray(panel.get_array())
     # A quarter of the way from the middle of each cell to its ends, and off the lines.

@@ -10,7 +10,7 @@ from matplotlib.text import Text
 from mpi4py import MPI
 
 from fvqp.errors import MeshError
-from fvqp.mesh import build_mesh, picture, quality, read_mesh, shape_mesh, tools
+from fvqp.mesh import build_mesh, picture, quality, read_mesh, shape_mesh
 from fvqp.mesh.vtk import stretched
 
 SELF = MPI.COMM_SELF
@@ -55,12 +55,12 @@ def test_regular_cells_have_aspect_one(kind: str, points: list[list[float]]) -> 
 
 
 def test_text() -> None:
-    text = tools.info("meshes/ryan_wire/line.msh", length_unit="um", comm=SELF)
+    text = str(quality.report(read_mesh("meshes/ryan_wire/line.msh", length_unit="um", comm=SELF)))
     for words in ("388 line", "junction_B", "reservoir_left", "point_A", "inside", "1.1e-05 m"):
         assert words in text
     assert "oblique faces    0" in text
     assert "extent           11 um, at x -5.5 … 5.5\n" in text
-    text = tools.info("meshes/devices/absorber_3d.msh", length_unit="um", comm=SELF)
+    text = str(quality.report(read_mesh("meshes/devices/absorber_3d.msh", length_unit="um", comm=SELF)))
     assert "extent           100 × 40 × 40.1 um, at x 0 … 100, y -20 … 20, z -40 … 0.1\n" in text
 
 
@@ -68,16 +68,17 @@ def test_text() -> None:
 def test_picture(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     pyvista = pytest.importorskip("pyvista")
     for name in ("line", "film", "wire_3d"):
-        file = tools.plot(f"meshes/ryan_wire/{name}.msh", tmp_path / f"{name}.png", length_unit="um")
+        mesh = read_mesh(f"meshes/ryan_wire/{name}.msh", length_unit="um", comm=SELF)
+        file = picture.save(mesh, tmp_path / f"{name}.png")
         pixels = np.asarray(pyvista.read(file).active_scalars)[:, :3]
         # Something of the colour of the first region, and of the boundaries, is to be seen.
         for colour in ((0x44, 0x77, 0xAA), (220, 20, 60)):
             assert np.any(np.all(np.abs(pixels.astype(int) - colour) < 40, axis=1)), (name, colour)
     assert capfd.readouterr().err == ""
     with pytest.raises(MeshError, match="png"):
-        tools.plot("meshes/ryan_wire/line.msh", tmp_path / "mesh.txt")
+        picture.save(mesh, tmp_path / "mesh.txt")
     with pytest.raises(MeshError, match="no folder"):
-        tools.plot("meshes/ryan_wire/line.msh", tmp_path / "none" / "mesh.png")
+        picture.save(mesh, tmp_path / "none" / "mesh.png")
 
 
 @pytest.mark.slow
@@ -86,11 +87,11 @@ def test_scale_bar_of_a_solid(width: float, length: float) -> None:
     """Against the length and breadth of the solid in the picture, to which this is cropped."""
     sizes = {"Lx": 100e-6, "Ly": width, "Lz": 40e-6}
     solid = shape_mesh("grid3d", nx=2, ny=2, nz=2, **sizes, comm=SELF)
-    (axes,) = tools.fill(solid).axes
+    (axes,) = picture.fill(solid).axes
     (bar,) = axes.lines
     (text,) = (text.get_text() for text in axes.texts if "along" in text.get_text())
     assert text == f"{length:g} µm along $x$"
-    places, _ = stretched(solid.points, tools.LONGEST_ASPECT)
+    places, _ = stretched(solid.points, picture.SOLID_ASPECT)
     long, broad, _ = np.ptp(places, axis=0)
     # Both are seen from the front and the left, at angles whose tangents are 2 and 1/2.
     expected = length * 1e-6 * long / 100e-6 * 2.0 / (2.0 * long + broad)
@@ -111,7 +112,7 @@ def test_labels_neither_overlap_nor_leave_the_picture(tmp_path: Path) -> None:
         boundaries={name: flat.face_corners[faces] for name, faces in flat.boundaries.items()},
         comm=SELF,
     )
-    figure = picture.draw(upright, "strip")
+    figure = picture.fill(upright, title="strip")
     figure.savefig(tmp_path / "strip.png")
     assert figure.axes[0].get_ylabel() == "$z$ (mm)"
     boxes = [Text.get_window_extent(text) for text in figure.axes[0].texts]
@@ -133,7 +134,7 @@ def test_labels_of_a_narrow_panel_point_to_their_boundaries() -> None:
         },
         comm=SELF,
     )
-    figure = picture.draw(outlined, "square")
+    figure = picture.fill(outlined, title="square")
     figure.draw_without_rendering()
     texts = {text.get_text(): text for text in figure.axes[0].texts}
     first, second = (Text.get_window_extent(text) for text in texts.values())

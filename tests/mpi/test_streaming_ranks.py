@@ -10,8 +10,8 @@ from transport_problems import mixed_cells, skewed_quads
 
 from fvqp.errors import CaseError, MeshError
 from fvqp.mesh import Mesh, build_mesh, shape_mesh
-from fvqp.mesh.orthogonality import projections
 from fvqp.mesh.periodic import identified
+from fvqp.mesh.quality import projections
 from fvqp.models.streaming import StreamingSolver
 from fvqp.transport.directions import Directions, lebedev, product, revolved
 from fvqp.transport.geometry import face_geometry
