@@ -32,7 +32,7 @@ from sphinx.util.docutils import SphinxDirective
 from fvqp import cli
 from fvqp.case import quantities
 from fvqp.case.models import MODELS, result_names, schema
-from fvqp.case.process import ProcessTable, with_processes
+from fvqp.case.process import ProcessTable
 from fvqp.case.tables import Case, Table
 from fvqp.case.transport.boundaries import Transmission
 from fvqp.case.transport.boundary import BoundaryTable
@@ -162,7 +162,7 @@ def case_table(name: str, additions: str = "") -> list[str]:
     module, _, cls = name.rpartition(".")
     table: type[BaseModel] = vars(import_module(f"fvqp.case.{module}"))[cls]
     if issubclass(table, Case) and table.HAS_PROCESSES:
-        table = with_processes(table)
+        table = schema(module.partition(".")[0])
     documented: dict[str, list[str]] = {}
     for of in table.__mro__:
         if issubclass(of, BaseModel) and of is not BaseModel:

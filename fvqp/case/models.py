@@ -66,7 +66,11 @@ def _module(model: str, name: str) -> Any:
 def schema(model: str) -> type[Case]:
     """The class of a model's cases."""
     found: type[Case] = _module(model, "schema").CASE
-    return import_module("fvqp.case.process").with_processes(found) if found.HAS_PROCESSES else found
+    if not found.HAS_PROCESSES:
+        return found
+    from fvqp.case.process import with_processes
+
+    return with_processes(model, found)
 
 
 def study(model: str) -> type[Study[Any]]:

@@ -6,7 +6,6 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
-from importlib import import_module
 from typing import Annotated, ClassVar, Literal
 
 from numpy.typing import ArrayLike
@@ -110,18 +109,8 @@ class ProcessTable(Table):
         yield from ()
 
 
-def _wrong(table: type[ProcessTable]) -> str:
-    """Return what is wrong with a table that a script registers; empty if nothing is."""
-    for model in MODELS:
-        if table.name in import_module(f"fvqp.case.{model}.schema").CASE.model_fields:
-            return f'name: "{table.name}" is a key of model = "{model}"; choose another name'
-    return ""
-
-
-#: Models whose cases have processes.
-MODELS = ("boltzmann", "transport")
 ProcessTable.registry = Registry(
-    "process", "fvqp.case.processes", lambda: ProcessTable, lambda table: table, _wrong
+    "process", "fvqp.case.processes", lambda: ProcessTable, lambda table: table, lambda table: ""
 )
 
 
@@ -165,8 +154,18 @@ def built(key: str, table: ProcessTable, site: ProcessSite) -> ExternalProcess:
     return process
 
 
-def with_processes(schema: type[Case]) -> type[Case]:
-    """Return the schema with the keys of all registered processes that it does not have."""
+def with_processes(model: str, schema: type[Case]) -> type[Case]:
+    """Return the schema of a model with the keys of all registered processes that it does not have.
+
+    Raises:
+        CaseError: a script has registered a process under the name of another key.
+    """
+    for name in ProcessTable.registry.added:
+        if name in schema.model_fields:
+            raise CaseError(
+                f'register: {ProcessTable.registry[name].__name__}.name: "{name}" is a key of model = '
+                f'"{model}"; choose another name'
+            )
     tables = tuple(table for table in ProcessTable.registry if table.name not in schema.model_fields)
     return _extended(schema, tables)
 
