@@ -1,7 +1,8 @@
 """Records of a GDS file, held to the grammar of the format.
 
-gdstk trusts a file: records that are missing, doubled, out of order or of another length end the process.
-What passes here it reads.
+gdstk trusts a file: of 1000 copies of a shipped layout with one bit changed it read most, some as another
+layout, and 18 ended the process by a signal. What passes here it reads. It also closes polygons by itself, so
+that it cannot tell an open one.
 """
 
 from __future__ import annotations
