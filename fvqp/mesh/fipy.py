@@ -22,14 +22,12 @@ from fvqp.mesh.build import build_mesh, metres
 from fvqp.mesh.cells import BY_NAME, MAX_CORNERS, MIRRORED
 from fvqp.mesh.distribute import raise_together
 from fvqp.mesh.mesh import Mesh
+from fvqp.mesh.shapes import RELATIVE_TOLERANCE, SIDES
 from fvqp.typing import Bools, Floats, Ints
 
 #: Kind of a cell by its number of faces and of those with four corners.
 POLYGONS = {(3, 0): "triangle", (4, 0): "quad"}
 SOLIDS = {(4, 0): "tetra", (5, 1): "pyramid", (5, 3): "wedge", (6, 6): "hexahedron"}
-SIDES = (("left", "right"), ("bottom", "top"), ("front", "back"))
-#: Coordinates closer than this fraction of the mesh's length along an axis are equal.
-RELATIVE_TOLERANCE = 1e-9
 REVOLUTION = {"Cylindrical": "cylindrical", "Spherical": "spherical"}
 
 

@@ -1,7 +1,8 @@
-"""Built-in shapes: structured grids whose vertices FiPy makes, distributed like any file."""
+"""Built-in shapes: structured grids, distributed like any file."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,10 +13,10 @@ from mpi4py import MPI
 from fvqp.errors import CaseError, MeshError
 from fvqp.mesh import geometry
 from fvqp.mesh.build import build_mesh
-from fvqp.mesh.cells import BY_NAME, MAX_CORNERS
+from fvqp.mesh.cells import BY_NAME
 from fvqp.mesh.distribute import raise_together
-from fvqp.mesh.fipy import RELATIVE_TOLERANCE, SIDES, load, vertices_and_cells, without_deprecations
 from fvqp.mesh.mesh import Mesh, suggestion
+from fvqp.typing import Floats, Ints
 from fvqp.units import lengths
 
 #: Along one axis: anything (None), one coordinate, or an interval.
@@ -42,6 +43,18 @@ SHAPES = {
     "spherical1d": Shape(1, "spherical"),
 }
 AXES = "xyz"
+SIDES = (("left", "right"), ("bottom", "top"), ("front", "back"))
+#: Coordinates closer than this fraction of the mesh's length along an axis are equal.
+RELATIVE_TOLERANCE = 1e-9
+#: Cells of a dimension, and their corners by steps along each axis.
+CELLS = {
+    1: ("line", ((0,), (1,))),
+    2: ("quad", ((0, 0), (1, 0), (1, 1), (0, 1))),
+    3: (
+        "hexahedron",
+        ((0, 0, 0), (1, 0, 0), (1, 1, 0), (0, 1, 0), (0, 0, 1), (1, 0, 1), (1, 1, 1), (0, 1, 1)),
+    ),
+}
 
 
 def shape_mesh(
@@ -78,7 +91,7 @@ def shape_mesh(
         ``{"point_A": -3e-7}``. The outer sides are named left, right (first axis), bottom, top (second),
         front, back (third) without being asked for; a side on the axis of revolution has no area and no name.
 
-    Raises `MeshError`: unknown shape, widths that do not make a grid, a box that holds nothing, no FiPy.
+    Raises `MeshError`: unknown shape, widths that do not make a grid, a box that holds nothing.
     """
     if kind not in SHAPES:
         raise MeshError(f"no shape '{kind}'{suggestion(kind, SHAPES)} (shapes: {', '.join(SHAPES)})")
@@ -97,30 +110,35 @@ def shape_mesh(
     low[: len(origin)] = origin
     if shape.coordinates != "cartesian" and low[0] < 0:
         raise MeshError(f"{kind}: the radius begins at {low[0]:g} m, below zero")
-    fipy = load(f"{kind}: FiPy, which makes the grid,")
     if comm.rank > 0:
         raise_together(comm, None)
         return build_mesh(None, None, comm=comm)
-    # A grid of revolution has the vertices of the plane one; FiPy's own classes for it ignore `communicator`.
-    grid_class = {1: fipy.Grid1D, 2: fipy.Grid2D, 3: fipy.Grid3D}[shape.dim]
-    names = ("dx", "dy", "dz")
-    with without_deprecations():
-        grid = grid_class(**dict(zip(names, widths, strict=False)), communicator=fipy.tools.serialComm)
-    vertices, [(cell_kind, cells)] = vertices_and_cells(grid, kind)
-    points = np.zeros((len(vertices), 3))
-    points[:, : shape.dim] = vertices
+    points, cells = _grid(widths)
     points += low
     problem = None
     named_cells: dict[str, np.ndarray] = {}
     named_faces: dict[str, np.ndarray] = {}
     try:
-        named_cells, named_faces = _names(kind, shape, points, cell_kind, cells, boxes, sides)
+        named_cells, named_faces = _names(kind, shape, points, cells, boxes, sides)
     except MeshError as error:
         problem = str(error)
     raise_together(comm, problem)
+    blocks = [(CELLS[shape.dim][0], cells)]
     return build_mesh(
-        points, [(cell_kind, cells)], named_cells, named_faces, comm, name=kind, coordinates=shape.coordinates
+        points, blocks, named_cells, named_faces, comm, name=kind, coordinates=shape.coordinates
     )
+
+
+def _grid(widths: Sequence[Floats]) -> tuple[Floats, Ints]:
+    """Vertices ``(n, 3)`` and corners of the cells of a grid, numbered along x first."""
+    ends = [np.concatenate([[0.0], np.cumsum(steps)]) for steps in widths]
+    points = np.zeros((math.prod(len(end) for end in ends), 3))
+    for axis, at in enumerate(np.meshgrid(*ends, indexing="ij")):
+        points[:, axis] = at.ravel(order="F")
+    number = np.arange(len(points)).reshape([len(end) for end in ends], order="F")
+    low_high = slice(None, -1), slice(1, None)
+    corners = [number[tuple(low_high[k] for k in steps)].ravel(order="F") for steps in CELLS[len(ends)][1]]
+    return points, np.stack(corners, axis=1)
 
 
 def _widths(kind: str, axis: str, width: Widths, count: int | None, length: float | None) -> np.ndarray:
@@ -154,7 +172,6 @@ def _names(
     kind: str,
     shape: Shape,
     points: np.ndarray,
-    cell_kind: str,
     cells: np.ndarray,
     regions: Mapping[str, Box],
     boundaries: Mapping[str, Box],
@@ -165,9 +182,7 @@ def _names(
     named_cells = {
         name: np.flatnonzero(_inside(box, centroid, tolerance, kind, name)) for name, box in regions.items()
     }
-    corners = np.full((len(cells), MAX_CORNERS), -1, dtype=np.int64)
-    corners[:, : cells.shape[1]] = cells
-    half = geometry.half_faces(np.full(len(cells), BY_NAME[cell_kind].vtk), corners)
+    half = geometry.half_faces(np.full(len(cells), BY_NAME[CELLS[shape.dim][0]].vtk), cells)
     middle = geometry.cell_means(points, half.corners)
     boxes: dict[str, Box] = {}
     for axis in range(shape.dim):

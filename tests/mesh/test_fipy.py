@@ -292,3 +292,10 @@ def test_bad_arguments() -> None:
         with pytest.raises(MeshError) as error:
             call()
         assert message in str(error.value)
+
+
+def test_fipy_that_does_not_load(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As with its scipy solvers on several ranks."""
+    monkeypatch.setitem(sys.modules, "fipy", None)
+    with pytest.raises(MeshError, match=r"FiPy, .* cannot be loaded .* FIPY_SOLVERS unset, or petsc"):
+        to_fipy(shape_mesh("grid1d", nx=2, Lx=1.0, comm=SELF))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 import numpy as np
@@ -96,10 +95,3 @@ def test_messages(words: str, arguments: dict[str, Any]) -> None:
     with pytest.raises(MeshError) as caught:
         shape_mesh(**arguments, comm=SELF)
     assert words in str(caught.value)
-
-
-def test_fipy_that_does_not_load(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As with its scipy solvers on several ranks."""
-    monkeypatch.setitem(sys.modules, "fipy", None)
-    with pytest.raises(MeshError, match=r"grid1d: FiPy, .* cannot be loaded .* FIPY_SOLVERS unset, or petsc"):
-        shape_mesh("grid1d", nx=2, Lx=1.0, comm=SELF)
