@@ -50,6 +50,7 @@ _KINDS = {
     "J/m^3": ("energy density", "1 eV/um^3"),
     "m^3/s": ("rate constant", "18 um^3/s"),
     "1/m^3/s": ("rate by volume", "10 1/um^3/s"),
+    "W/m^3/K^5": ("heat flow by volume and fifth power of the temperature", "2 nW/um^3/K^5"),
     "1/J/m^3": ("density of states", "1.74e10 1/eV/um^3"),
     "1": ("number without a unit", "0.5"),
 }

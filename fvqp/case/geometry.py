@@ -10,12 +10,13 @@ from typing import Annotated, Any, Literal
 from mpi4py import MPI
 from pydantic import Field, model_validator
 
-from fvqp.case.quantities import Box, Length, Position, Widths, metres
+from fvqp.case.quantities import Box, Length, Position, Widths
 from fvqp.case.tables import Case, Count, Name, Table
 from fvqp.errors import CaseError, MeshError
 from fvqp.memory import available
 from fvqp.mesh import Mesh, read_mesh, shape_mesh
 from fvqp.mesh.shapes import SHAPES
+from fvqp.units import to_float
 
 MAX_CELLS = 100_000_000
 """Cells of a built-in shape, whose vertices every rank makes before it is divided; more are a slip."""
@@ -72,7 +73,7 @@ class ShapeTable(Table):
             width, length = getattr(self, f"d{axis}"), getattr(self, f"L{axis}")
             count, key = getattr(self, f"n{axis}"), f"n{axis}"
             if count is None and length is not None and isinstance(width, str):
-                count, key = length / metres(width), f"d{axis}"
+                count, key = length / to_float(width, "m"), f"d{axis}"
             elif count is None and isinstance(width, list | tuple):
                 count, key = len(width), f"d{axis}"
             yield key, count or 1

@@ -125,20 +125,11 @@ def once(values: tuple[Any, ...]) -> tuple[Any, ...]:
     return values
 
 
-def metres(value: Any) -> Any:
-    """Metres for every text in ``value``, in lists and tables too; None for ``"all"``, a whole axis."""
-    if isinstance(value, dict):
-        return {name: metres(entry) for name, entry in value.items()}
-    if isinstance(value, list | tuple):
-        return [metres(entry) for entry in value]
-    return None if value == "all" else _number(value, "m")
-
-
 def _extent(value: Any) -> None:
     if isinstance(value, list | tuple):
         if len(value) != 2 or not all(isinstance(end, str) and end != "all" for end in value):
             raise ValueError(f'expected an interval such as ["0 um", "1 um"], got {shown(value)}')
-        low, high = metres(value)
+        low, high = (_number(end, "m") for end in value)
         if low > high:
             raise ValueError(f"the interval {shown(list(value))} ends before it begins")
     elif value != "all":
@@ -184,9 +175,9 @@ Positive = AfterValidator(_positive)
 NotNegative = AfterValidator(_not_negative)
 
 Widths = Annotated[Any, AfterValidator(_widths)]
-"""A width, or the widths of all cells; text is kept, `metres` converts."""
+"""A width, or the widths of all cells; text is kept, `shape_mesh` converts."""
 Box = Annotated[Any, AfterValidator(_box)]
-"""A box of a shape; text is kept, `metres` converts."""
+"""A box of a shape; text is kept, `shape_mesh` converts."""
 Position = Annotated[float, Dimensional("m")]
 Length = Annotated[float, Dimensional("m"), Positive]
 Temperature = Annotated[float, Dimensional("K"), Positive]

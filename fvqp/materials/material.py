@@ -20,22 +20,6 @@ from fvqp.units import InUnit, registry, to_float
 BCS_RATIO = math.pi * math.exp(-0.57721566490153286)
 """Δ0 / (k_B T_c) of weak-coupling BCS theory, π exp(−γ) = 1.76388."""
 
-# Key of the library and of `material_from_dict`: unit of the attribute, name in messages.
-_QUANTITIES = {
-    "gap": ("J", "energy"),
-    "diffusivity": ("m^2/s", "diffusivity"),
-    "resistivity": ("ohm*m", "resistivity"),
-    "critical_temperature": ("K", "temperature"),
-    "characteristic_time": ("s", "time"),
-    "pair_breaking_time": ("s", "time"),
-    "dressed_density_of_states": ("1/J/m^3", "density of states"),
-    "ion_density": ("1/m^3", "number density"),
-    "debye_energy": ("J", "energy"),
-    "longitudinal_speed": ("m/s", "speed"),
-    "transverse_speed": ("m/s", "speed"),
-    "fermi_velocity": ("m/s", "speed"),
-    "electron_phonon_coupling": ("W/m^3/K^5", "heat flow by volume and fifth power of the temperature"),
-}
 # Units that people read them in.
 _SHOWN = {
     "gap": "ueV",
@@ -245,6 +229,10 @@ class Material:
         return self.gap / (constants.e * self.coherence_resistance(cross_section))
 
 
+#: Key of the library and of `material_from_dict` → unit of the attribute.
+_QUANTITIES = {key: number.unit for key, number in vars(Material).items() if isinstance(number, InUnit)}
+
+
 def load_material(name: str, library: str | Path | None = None) -> Material:
     """A material by name from the built-in library or those registered, or from a TOML file of the same form.
 
@@ -295,9 +283,9 @@ def material_from_dict(name: str, entry: Mapping[str, Any]) -> Material:
     values: dict[str, Any] = {}
     sources: dict[str, str] = {}
     uncertainties: dict[str, float] = {}
-    for key, (unit, what) in _QUANTITIES.items():
+    for key, unit in _QUANTITIES.items():
         if key in entry:
-            values[key], uncertainty, source = _number(entry[key], unit, what, f"{where}: {key}")
+            values[key], uncertainty, source = _number(entry[key], unit, f"{where}: {key}")
             if source:
                 sources[key] = source
             if uncertainty is not None:
@@ -308,11 +296,11 @@ def material_from_dict(name: str, entry: Mapping[str, Any]) -> Material:
 
 
 def _text(key: str, value: float) -> str:
-    unit = _SHOWN.get(key, _QUANTITIES[key][0])
-    return f"{registry.Quantity(value, _QUANTITIES[key][0]).to(unit).magnitude:.4g} {unit}"
+    unit = _SHOWN.get(key, _QUANTITIES[key])
+    return f"{registry.Quantity(value, _QUANTITIES[key]).to(unit).magnitude:.4g} {unit}"
 
 
-def _number(item: Any, unit: str, what: str, where: str) -> tuple[float, float | None, str]:
+def _number(item: Any, unit: str, where: str) -> tuple[float, float | None, str]:
     """Value, uncertainty (None if not given) and source of an entry."""
     table = item if isinstance(item, Mapping) else {"value": item}
     odd = sorted(set(table) - {"value", "uncertainty", "source"})
@@ -322,8 +310,8 @@ def _number(item: Any, unit: str, what: str, where: str) -> tuple[float, float |
     if not isinstance(source, str):
         raise CaseError(f"{where}: source: expected text, got {source!r}")
     try:
-        value = to_float(table["value"], unit, what=what)
-        uncertainty = to_float(table["uncertainty"], unit, what=what) if "uncertainty" in table else None
+        value = to_float(table["value"], unit)
+        uncertainty = to_float(table["uncertainty"], unit) if "uncertainty" in table else None
     except CaseError as error:
         raise CaseError(f"{where}: {error}") from None
     if uncertainty is not None and not uncertainty > 0.0:
