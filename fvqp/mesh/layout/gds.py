@@ -10,7 +10,7 @@ import struct
 import warnings
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,18 +18,13 @@ import numpy as np
 
 from fvqp.errors import MeshError
 from fvqp.mesh.layout.records import (
-    AREF,
     BOUNDARY,
     BOX,
     BOXTYPE,
-    COLROW,
     DATATYPE,
     ELEMENTS,
     ENDEL,
     LAYER,
-    PATH,
-    SNAME,
-    SREF,
     STRNAME,
     XY,
     records,
@@ -78,15 +73,6 @@ class _Outline:
     corners: np.ndarray
 
 
-@dataclass
-class _Cell:
-    """Content of a cell: polygons and boxes, number of these and of paths, repetitions of other cells."""
-
-    outlines: list[_Outline] = field(default_factory=list)
-    elements: int = 0
-    refers: Counter[str] = field(default_factory=Counter)
-
-
 def layer_text(layer: LayerNumber) -> str:
     """``1/0``, as layouts and the command line call a layer."""
     return f"{layer[0]}/{layer[1]}"
@@ -114,9 +100,7 @@ def read_layout(path: str | Path, layers: Sequence[LayerNumber], cell: str | Non
         data = path.read_bytes()
     except OSError as error:
         raise MeshError(f"{name}: {error.strerror or error}") from None
-    cells = _contents(data, name)
-    for one in cells:
-        _require_sizes(one, cells, name)
+    outlines = _outlines(data, name)
     gdstk = gdstk_module(name)
     try:
         with warnings.catch_warnings():
@@ -125,12 +109,13 @@ def read_layout(path: str | Path, layers: Sequence[LayerNumber], cell: str | Non
             library = gdstk.read_gds(str(path))
     except (OSError, RuntimeError, ValueError) as error:
         raise MeshError(f"{name}: cannot be read as a GDS layout: {error}") from None
+    refers = _require_sizes(library, name)
     top = _top_cell(library, cell, name)
-    below = _below(top.name, cells, name)
+    below = _below(top.name, refers, name)
     step = float(library.precision)
     layout = GdsLayout(name, step, {})
-    for outline in (outline for one in cells if one in below for outline in cells[one].outlines):
-        if outline.layer in layers:
+    for outline in outlines:
+        if outline.cell in below and outline.layer in layers:
             _check(outline, layout)
     scale = float(library.unit) / step
     for layer in layers:
@@ -191,13 +176,13 @@ def _datatypes(path: Any) -> Sequence[int]:
     return tuple(path.datatypes)
 
 
-def _below(top: str, cells: dict[str, _Cell], name: str) -> set[str]:
+def _below(top: str, refers: dict[str, Counter[str]], name: str) -> set[str]:
     """A cell and all that it refers to, through others too."""
     found, new = {top}, [top]
     while new:
         cell = new.pop()
-        for other in sorted(set(cells[cell].refers) - found):
-            if other not in cells:
+        for other in sorted(set(refers[cell]) - found):
+            if other not in refers:
                 raise MeshError(
                     f"{name}: cell '{cell}' refers to cell '{other}', which the file does not hold"
                 )
@@ -206,51 +191,55 @@ def _below(top: str, cells: dict[str, _Cell], name: str) -> set[str]:
     return found
 
 
-def _require_sizes(top: str, cells: dict[str, _Cell], name: str) -> None:
-    """Raise `MeshError` for a cell that lies in itself, or has too many polygons with all repetitions."""
-    number, depth = Counter({top: 1}), 0
-    total = cells[top].elements
-    while number:
-        depth += 1
-        inside: Counter[str] = Counter()
-        for cell, count in number.items():
-            for other, repeated in cells[cell].refers.items():
-                if other in cells:
-                    inside[other] += count * repeated
-        number = inside
-        total += sum(count * cells[cell].elements for cell, count in number.items())
-        if depth > MAX_DEPTH:
-            raise MeshError(
-                f"{name}: cell '{top}' refers to itself, or its cells lie in one another more than "
-                f"{MAX_DEPTH} deep"
-            )
-        if total > MAX_POLYGONS:
-            raise MeshError(
-                f"{name}: cell '{top}' has more than {MAX_POLYGONS} polygons, repetitions included"
-            )
+def _require_sizes(library: Any, name: str) -> dict[str, Counter[str]]:
+    """Return how often each cell repeats others.
+
+    Raises:
+        MeshError: a cell lies in itself, or has too many polygons with all repetitions.
+    """
+    refers: dict[str, Counter[str]] = {cell.name: Counter() for cell in library.cells}
+    elements = {cell.name: len(cell.polygons) + len(cell.paths) for cell in library.cells}
+    for cell in library.cells:
+        for reference in cell.references:
+            refers[cell.name][reference.cell_name] += max(1, reference.repetition.size)
+    for top in refers:
+        number, depth, total = Counter({top: 1}), 0, elements[top]
+        while number:
+            depth += 1
+            inside: Counter[str] = Counter()
+            for one, count in number.items():
+                for other, repeated in refers[one].items():
+                    if other in refers:
+                        inside[other] += count * repeated
+            number = inside
+            total += sum(count * elements[one] for one, count in number.items())
+            if depth > MAX_DEPTH:
+                raise MeshError(
+                    f"{name}: cell '{top}' refers to itself, or its cells lie in one another more than "
+                    f"{MAX_DEPTH} deep"
+                )
+            if total > MAX_POLYGONS:
+                raise MeshError(
+                    f"{name}: cell '{top}' has more than {MAX_POLYGONS} polygons, repetitions included"
+                )
+    return refers
 
 
-def _contents(data: bytes, name: str) -> dict[str, _Cell]:
-    """The cells of a file by name."""
-    found: dict[str, _Cell] = {}
-    cell, number, kind = _Cell(), 0, 0
-    layer, datatype, corners = 0, 0, np.zeros((0, 2), dtype=np.int64)
-    reference, repeated = "", 1
+def _outlines(data: bytes, name: str) -> list[_Outline]:
+    """Polygons and boxes of a file, with their corners as they stand there."""
+    found: list[_Outline] = []
+    cells: set[str] = set()
+    cell, number, kind, layer, datatype = "", 0, 0, 0, 0
+    corners = np.zeros((0, 2), dtype=np.int64)
     for record, content in records(data, name):
         if record == STRNAME:
-            called, number, cell = text_of(content), 0, _Cell()
-            if called in found:
-                raise MeshError(f"{name}: two cells are called '{called}'")
-            found[called] = cell
+            cell, number = text_of(content), 0
+            if cell in cells:
+                raise MeshError(f"{name}: two cells are called '{cell}'")
+            cells.add(cell)
         elif record in ELEMENTS:
             kind, corners = record, np.zeros((0, 2), dtype=np.int64)
             number += record in (BOUNDARY, BOX)
-            cell.elements += record in (BOUNDARY, BOX, PATH)
-        elif record == SNAME:
-            reference, repeated = text_of(content), 1
-        elif record == COLROW:
-            columns, rows = struct.unpack(">hh", content)
-            repeated = columns * rows
         elif record == LAYER:
             (layer,) = struct.unpack(">h", content)
         elif record in (DATATYPE, BOXTYPE):
@@ -259,11 +248,8 @@ def _contents(data: bytes, name: str) -> dict[str, _Cell]:
             # A long polygon may go on in further records.
             new = np.frombuffer(content, dtype=">i4").reshape(-1, 2)
             corners = np.concatenate([corners, new.astype(np.int64)])
-        elif record == ENDEL:
-            if kind in (BOUNDARY, BOX):
-                cell.outlines.append(_Outline(called, number, (layer, datatype), corners))
-            elif kind in (SREF, AREF):
-                cell.refers[reference] += repeated
+        elif record == ENDEL and kind in (BOUNDARY, BOX):
+            found.append(_Outline(cell, number, (layer, datatype), corners))
     return found
 
 
