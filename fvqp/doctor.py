@@ -85,7 +85,13 @@ def diagnose() -> list[Check]:
             checks += [*_petsc_packages(), _slepc()]
     checks.append(_threads())
     if mpi.status != "missing" and _ranks() == 1:
-        checks += [_gmsh(), _gdstk(), _plotly(), _rendering(), _launcher()]
+        checks += [
+            _optional("gmsh", "meshes are read but not made", _system(_GL_PACKAGES)),
+            _optional("gdstk", "no meshes from GDS layouts", _pip("gdstk")),
+            _optional("plotly", "no interactive pages (fvqp view)"),
+            _rendering(),
+            _launcher(),
+        ]
     return checks
 
 
@@ -181,31 +187,13 @@ def _threads() -> Check:
     return Check("Threads", "ok", f"{', '.join(given) or 'as many as the libraries like'}; cores: {cores}")
 
 
-def _gmsh() -> Check:
-    if importlib.util.find_spec("gmsh") is None:
-        return Check("gmsh", "limited", "not installed: meshes are read but not made", _pip("gmsh"))
-    trouble = _try_python("import gmsh")
-    if trouble:
-        detail = f"does not load, meshes are read but not made: {trouble}"
-        return Check("gmsh", "limited", detail, _system(_GL_PACKAGES))
-    return Check("gmsh", "ok", metadata.version("gmsh"))
-
-
-def _gdstk() -> Check:
-    if importlib.util.find_spec("gdstk") is None:
-        return Check("gdstk", "limited", "not installed: no meshes from GDS layouts", _pip("gdstk"))
-    trouble = _try_python("import gdstk")
-    if trouble:
-        return Check(
-            "gdstk", "limited", f"does not load, no meshes from GDS layouts: {trouble}", _pip("gdstk")
-        )
-    return Check("gdstk", "ok", metadata.version("gdstk"))
-
-
-def _plotly() -> Check:
-    if importlib.util.find_spec("plotly") is None:
-        return Check("plotly", "limited", "not installed: no interactive pages (fvqp view)", _pip("plotly"))
-    return Check("plotly", "ok", metadata.version("plotly"))
+def _optional(package: str, without: str, remedy: str = "") -> Check:
+    """A package that fvqp can do without; with a remedy, whether it loads is tried."""
+    if importlib.util.find_spec(package) is None:
+        return Check(package, "limited", f"not installed: {without}", _pip(package))
+    if remedy and (trouble := _try_python(f"import {package}")):
+        return Check(package, "limited", f"does not load, {without}: {trouble}", remedy)
+    return Check(package, "ok", metadata.version(package))
 
 
 def _rendering() -> Check:
