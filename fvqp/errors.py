@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 import re
+from collections.abc import Iterable
 from typing import Any
 
 #: What the command line returns for errors that a user can mend.
@@ -32,6 +34,12 @@ def _readable(message: str) -> str:
     text = _QUOTED.sub(lambda found: found[0][0] + cut(found[0][1:-1]) + found[0][-1], message)
     half = MAX_MESSAGE // 2
     return text if len(text) <= MAX_MESSAGE else f"{text[:half]} ... {text[-half:]}"
+
+
+def suggestion(name: str, known: Iterable[str], quote: str = '"') -> str:
+    """Return ``; did you mean "wire"?`` for a misspelt name; nothing if no known one is near it."""
+    near = difflib.get_close_matches(name, list(known), n=1)
+    return f"; did you mean {quote}{near[0]}{quote}?" if near else ""
 
 
 class FvqpError(Exception):

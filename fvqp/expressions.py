@@ -7,7 +7,6 @@ functions listed here, and is evaluated with numpy.
 from __future__ import annotations
 
 import ast
-import difflib
 import math
 import operator
 import re
@@ -19,7 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import erf
 
-from fvqp.errors import CaseError, shown
+from fvqp.errors import CaseError, shown, suggestion
 from fvqp.typing import Floats
 
 MAX_LENGTH = 1000
@@ -228,6 +227,4 @@ def _reduced(operation: Callable[..., Any], values: Sequence[Any]) -> Any:
 
 
 def _unknown(what: str, name: str, known: Any) -> str:
-    near = difflib.get_close_matches(name, list(known), n=1)
-    hint = f'; did you mean "{near[0]}"?' if near else ""
-    return f"{what}{hint} (allowed: {', '.join(known)})"
+    return f"{what}{suggestion(name, known)} (allowed: {', '.join(known)})"

@@ -6,7 +6,6 @@ A message names the file, the key and what would be right; several mistakes have
 
 from __future__ import annotations
 
-import difflib
 import logging
 import re
 import types
@@ -21,7 +20,7 @@ from fvqp import toml
 from fvqp.case import models
 from fvqp.case.file_options import check_file_options
 from fvqp.case.tables import Case
-from fvqp.errors import CaseError, shown
+from fvqp.errors import CaseError, shown, suggestion
 
 log = logging.getLogger(__name__)
 
@@ -100,8 +99,7 @@ def validated_case(data: dict[str, Any], source: str = "case") -> Case:
         known = " or ".join(f'"{model}"' for model in models.MODELS)
         if name is None:
             raise CaseError(f"{source}: model: missing; expected {known}")
-        near = difflib.get_close_matches(str(name), models.MODELS, n=1)
-        hint = f'; did you mean "{near[0]}"?' if near else ""
+        hint = suggestion(str(name), models.MODELS)
         raise CaseError(f"{source}: model: expected {known}, got {_quoted(name)}{hint}")
     schema = models.schema(name)
     try:
@@ -229,15 +227,11 @@ def _message(detail: Any, schema: type[Case]) -> str:
     steps, kind = list(detail["loc"]), detail["type"]
     if kind == "extra_forbidden":
         allowed = _keys(steps[:-1], schema)
-        near = difflib.get_close_matches(str(steps[-1]), allowed, n=1)
-        hint = f'; did you mean "{near[0]}"?' if near else ""
+        hint = suggestion(str(steps[-1]), allowed)
         return f"{_dotted(steps)}: unknown key{hint} (allowed: {', '.join(allowed)})"
     text = _EXPLAINED.get(kind, lambda entry: entry["msg"].removeprefix("Value error, "))(detail)
     if kind == "literal_error":
-        near = difflib.get_close_matches(
-            str(detail["input"]), re.findall(r"'([^']*)'", detail["ctx"]["expected"]), n=1
-        )
-        text += f'; did you mean "{near[0]}"?' if near else ""
+        text += suggestion(str(detail["input"]), re.findall(r"'([^']*)'", detail["ctx"]["expected"]))
     if kind == "tuple_type" and isinstance(detail["input"], dict):
         text += f": write [[{_dotted(steps)}]]"
     inner = _INNER_KEY.match(text)

@@ -11,6 +11,7 @@ from fvqp.errors import CaseError, MeshError, shown
 from fvqp.mesh import geometry
 from fvqp.mesh.cells import BY_NAME, BY_VTK, LINEARISED, MAX_CORNERS, MAX_FACE_CORNERS, corner_table
 from fvqp.mesh.distribute import GhostExchange, partition, raise_together, scatter_rows
+from fvqp.mesh.geometry import where
 from fvqp.mesh.mesh import Mesh
 from fvqp.mesh.nodes import join
 from fvqp.mesh.seams import seam
@@ -199,7 +200,7 @@ class _Whole:
         if size.max() > MAX_COORDINATE:
             at = used[np.argmax(size.max(axis=1))]
             raise MeshError(
-                f"{name}: point {at} at {_where(self.points[at])} lies beyond {MAX_COORDINATE:g} m; the unit "
+                f"{name}: point {at} at {where(self.points[at])} lies beyond {MAX_COORDINATE:g} m; the unit "
                 "of length may be wrong, or the file damaged"
             )
         keys = -np.sort(-self.corners[:, : self.width], axis=1)
@@ -296,15 +297,11 @@ def _named_faces(
     return {b: np.unique(face[found & (facet_name == i)]) for i, b in enumerate(names)}
 
 
-def _where(point: np.ndarray) -> str:
-    return "(" + ", ".join(f"{x:.6g}" for x in point) + ") m"
-
-
 def _non_manifold(name: str, crowded: np.ndarray, points: np.ndarray) -> str | None:
     if not len(crowded):
         return None
     at = geometry.cell_means(points, crowded[:1])[0]
-    return f"{name}: {len(crowded)} faces belong to more than two cells, one at {_where(at)}"
+    return f"{name}: {len(crowded)} faces belong to more than two cells, one at {where(at)}"
 
 
 def _bad_cells(
@@ -325,7 +322,7 @@ def _bad_cells(
             i = np.flatnonzero(bad)[0]
             kind = BY_VTK[int(cell_type[i])].name
             more = f"; {int(bad.sum())} such cells" if bad.sum() > 1 else ""
-            return f"{name}: cell {global_id[i]} ({kind}) at {_where(mean[i])} {what}{more}"
+            return f"{name}: cell {global_id[i]} ({kind}) at {where(mean[i])} {what}{more}"
     return None
 
 

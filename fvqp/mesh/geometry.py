@@ -117,6 +117,11 @@ def cell_means(points: np.ndarray, corners: np.ndarray) -> np.ndarray:
     return total / count[:, None]
 
 
+def where(point: np.ndarray) -> str:
+    """Return a point as messages show it, in metres."""
+    return "(" + ", ".join(f"{x:.6g}" for x in point) + ") m"
+
+
 @dataclass
 class Triangles:
     """Triangles that make up polygons: area vectors, centroids, and the polygon that each belongs to."""

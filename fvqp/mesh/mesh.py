@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar
@@ -13,7 +12,7 @@ from mpi4py import MPI
 from scipy.sparse import coo_matrix, csr_matrix
 from scipy.sparse.csgraph import connected_components
 
-from fvqp.errors import MeshError
+from fvqp.errors import MeshError, suggestion
 from fvqp.mesh.cells import BY_VTK
 from fvqp.mesh.distribute import GhostExchange
 from fvqp.notebooks import html_table, listed
@@ -220,15 +219,10 @@ class Mesh:
         return len(parts), np.searchsorted(parts, lowest[local])
 
 
-def suggestion(name: str, known: Iterable[str]) -> str:
-    """``"; did you mean 'wire'?"`` or nothing."""
-    close = difflib.get_close_matches(name, list(known), n=1)
-    return f"; did you mean '{close[0]}'?" if close else ""
-
-
 def _require(named: Mapping[str, np.ndarray], name: str, kind: str, mesh: str) -> np.ndarray:
     if name not in named:
         plural = {"region": "regions", "boundary": "boundaries"}[kind]
         there = ", ".join(named) if named else "none"
-        raise MeshError(f"{mesh}: no {kind} '{name}'{suggestion(name, named)} (its {plural}: {there})")
+        near = suggestion(name, named, "'")
+        raise MeshError(f"{mesh}: no {kind} '{name}'{near} (its {plural}: {there})")
     return named[name]

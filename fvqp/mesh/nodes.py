@@ -14,6 +14,7 @@ import numpy as np
 
 from fvqp.errors import MeshError
 from fvqp.mesh.cells import BY_NAME, MAX_ARMS, MAX_CORNERS, NODE_TYPES
+from fvqp.mesh.geometry import where
 
 #: Part of a line's cell that the node takes where both are alike; a line between two nodes keeps some.
 SHARE, SHARE_OF_TWO = 0.5, 0.25
@@ -63,9 +64,9 @@ def join(
         return Joined(points, cell_type, corners, dict(regions), dict(boundaries))
     crowded = nodes[count[nodes] > MAX_ARMS]
     if len(crowded):
-        at = ", ".join(f"{x:.6g}" for x in points[crowded[0]])
+        at = where(points[crowded[0]])
         raise MeshError(
-            f"{name}: {count[crowded[0]]} lines meet at ({at}) m; at most {MAX_ARMS} may: draw some of them "
+            f"{name}: {count[crowded[0]]} lines meet at {at}; at most {MAX_ARMS} may: draw some of them "
             "to a point beside it"
         )
     number = np.full(len(points), -1)

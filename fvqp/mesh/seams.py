@@ -10,6 +10,7 @@ from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
 from fvqp.mesh import geometry
+from fvqp.mesh.geometry import where
 
 #: Distance to a face, over its extent, at which a point lies on it: what files of single precision round to.
 ON_FACE = 1e-6
@@ -86,7 +87,7 @@ def _hanging(points: np.ndarray, faces: np.ndarray, cells: np.ndarray) -> str | 
         if np.any(on):
             f, p = face[on][0], point[on][0]
             return (
-                f"point {p} at {_where(points[p])} lies on a face of cell {cells[f]} and is no corner of it "
+                f"point {p} at {where(points[p])} lies on a face of cell {cells[f]} and is no corner of it "
                 f"({len(np.unique(point[on]))} such points): cells on both sides of a face must share all of "
                 "its corners; mesh the parts together, as by gmsh's fragments"
             )
@@ -140,7 +141,7 @@ def _touching(points: np.ndarray, faces: np.ndarray, cells: np.ndarray, part: np
         p = pairs[twice[0], 0]
         return (
             f"{part.max() + 1} parts share no faces, but touch at {len(np.unique(pairs[twice, 0]))} points, "
-            f"such as point {p} at {_where(points[p])}, where nothing would flow; join them by faces, or "
+            f"such as point {p} at {where(points[p])}, where nothing would flow; join them by faces, or "
             "move them apart"
         )
     extent = float(np.ptp(points[pairs[:, 0]], axis=0).max())
@@ -150,7 +151,7 @@ def _touching(points: np.ndarray, faces: np.ndarray, cells: np.ndarray, part: np
         p, q = pairs[apart[0], 0]
         return (
             f"{part.max() + 1} parts share no faces, but points {p} and {q} lie at one place, "
-            f"{_where(points[p])} ({len(apart)} such pairs): merge the points of the two parts, as by gmsh's "
+            f"{where(points[p])} ({len(apart)} such pairs): merge the points of the two parts, as by gmsh's "
             '"Coherence Mesh", or move them apart'
         )
     return None
@@ -170,7 +171,7 @@ def _overlapping(
         if not np.all(outside):
             at = int(np.flatnonzero(~outside)[0])
             cell, other = np.repeat(small, near.shape[1])[at], near.ravel()[at]
-            return f"cells {cell} and {other} at {_where(middle[cell])} overlap without sharing a face"
+            return f"cells {cell} and {other} at {where(middle[cell])} overlap without sharing a face"
     return None
 
 
@@ -203,7 +204,3 @@ def _outside(
     out = np.zeros(len(cell), bool)
     np.logical_or.at(out, pair, beyond)
     return out
-
-
-def _where(point: np.ndarray) -> str:
-    return "(" + ", ".join(f"{x:.6g}" for x in point) + ") m"

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 from mpi4py import MPI
 
-from fvqp.errors import CaseError, MeshError
+from fvqp.errors import CaseError, MeshError, suggestion
 from fvqp.mesh import geometry
 from fvqp.mesh.build import build_mesh
 from fvqp.mesh.cells import BY_NAME
 from fvqp.mesh.distribute import raise_together
-from fvqp.mesh.mesh import Mesh, suggestion
+from fvqp.mesh.mesh import Mesh
 from fvqp.typing import Floats, Ints
 from fvqp.units import lengths
 
@@ -94,7 +94,8 @@ def shape_mesh(
     Raises `MeshError`: unknown shape, widths that do not make a grid, a box that holds nothing.
     """
     if kind not in SHAPES:
-        raise MeshError(f"no shape '{kind}'{suggestion(kind, SHAPES)} (shapes: {', '.join(SHAPES)})")
+        near = suggestion(kind, SHAPES, "'")
+        raise MeshError(f"no shape '{kind}'{near} (shapes: {', '.join(SHAPES)})")
     shape = SHAPES[kind]
     given = ((dx, nx, Lx), (dy, ny, Ly), (dz, nz, Lz))
     try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import BeforeValidator, SerializeAsAny
 
 from fvqp.case.tables import Name, Table
-from fvqp.errors import shown
+from fvqp.errors import shown, suggestion
 from fvqp.registry import Registry
 from fvqp.transport.walls import Wall
 from fvqp.typing import Floats
@@ -81,8 +80,7 @@ def _chosen(value: Any) -> Any:
     keys = list(registry[kind].model_fields)
     for key in value if isinstance(value, dict) else ():
         if key not in keys:
-            near = difflib.get_close_matches(str(key), keys, n=1)
-            hint = f'; did you mean "{near[0]}"?' if near else ""
+            hint = suggestion(str(key), keys)
             raise ValueError(f"{key}: unknown key{hint} (allowed: {', '.join(keys)})")
     return registry[kind].model_validate(value)
 

@@ -14,11 +14,10 @@ from fvqp.case.geometry import require_touching
 from fvqp.case.usadel.checks import unpaired
 from fvqp.case.usadel.energy_axis import axis_end, energy_maximum, largest_bias, largest_temperature
 from fvqp.case.usadel.schema import UsadelCase
-from fvqp.errors import CaseError, MeshError
+from fvqp.errors import CaseError, MeshError, suggestion
 from fvqp.gap import equilibrium_gap
 from fvqp.materials import BCS_RATIO, Material
 from fvqp.mesh import Mesh
-from fvqp.mesh.mesh import suggestion
 from fvqp.models.axis_error import axis_error
 from fvqp.models.gap_field import COLLAPSED
 from fvqp.models.kinetics import T
@@ -219,7 +218,7 @@ def check_places(case: UsadelCase, mesh: Mesh) -> None:
             if name not in named:
                 there = f"regions: {', '.join(mesh.regions) or 'none'}; " if "region" in what else ""
                 there += f"boundaries: {', '.join(mesh.boundaries) or 'none'}" if "boundary" in what else ""
-                near = suggestion(name, named).replace("'", '"')
+                near = suggestion(name, named)
                 raise MeshError(
                     f'{case.source}: {key}: the mesh has no {what} "{name}"{near} ({there.rstrip("; ")})'
                 )
