@@ -1,4 +1,4 @@
-"""Shells on several ranks: contiguous blocks of them, rank by rank outward."""
+"""Sweeps through shells on several ranks, which have contiguous blocks of them, rank by rank outward."""
 
 from __future__ import annotations
 
@@ -8,10 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 from mpi4py import MPI
-from numpy.typing import NDArray
 
-from fvqp.errors import MeshError
-from fvqp.mesh.distribute import bisect
+from fvqp.mesh import Mesh
 from fvqp.typing import Floats, Ints
 
 #: Parts in which a sweep passes from rank to rank on its way inward, and as many on its way outward. Ranks
@@ -20,10 +18,10 @@ PARTS = 8
 
 
 class _Way(NamedTuple):
-    """Directions, from which ghosts and rank they come, and from which shell to which rank they leave."""
+    """Directions, the ghost and rank that they come from, and the shell and rank that they leave by."""
 
     moving: Ints
-    ghosts: slice
+    ghost: int
     source: int
     own: int
     to: int
@@ -32,48 +30,22 @@ class _Way(NamedTuple):
 class Chain:
     """This rank's block of shells and its neighbours: one ghost on either side, but for the ends.
 
-    Attributes:
-        comm: ranks, in the order of their radii.
-        global_id: ``(n_cells,)`` numbers of the shells, owned ones first, then ghosts, each rising.
-        n_owned, n_cells: number of shells without and with ghosts.
+    Args:
+        mesh: a line in radius.
     """
 
-    def __init__(self, n: int, comm: MPI.Comm) -> None:
-        """
-        Args:
-            n: number of shells.
-            comm: each rank takes as many as it would of a mesh of n cells on a line.
-
-        Raises:
-            MeshError: more ranks than shells.
-        """
-        if comm.size > n:
-            raise MeshError(f"{comm.size} MPI ranks for {n} shells: run on at most {n} ranks")
-        owner = bisect(np.outer(np.arange(n), [1.0, 0.0, 0.0]), comm.size)
-        owned = np.flatnonzero(owner == comm.rank)
-        beside = [k for k in (owned[0] - 1, owned[-1] + 1) if 0 <= k < n]
-        self.comm = comm
-        self.global_id = np.concatenate([owned, beside]).astype(np.int64)
-        self.n_owned, self.n_cells = len(owned), len(self.global_id)
-        # Ranks beside this one, and rows of their ghosts; none beyond the ends.
-        last = self.n_cells
-        self._inner = comm.rank - 1 if comm.rank > 0 else MPI.PROC_NULL
-        self._outer = comm.rank + 1 if comm.rank < comm.size - 1 else MPI.PROC_NULL
-        self._from_inner = slice(self.n_owned, self.n_owned + (comm.rank > 0))
-        self._from_outer = slice(last - (comm.rank < comm.size - 1), last)
-
-    def exchange(self, a: NDArray) -> None:
-        """Fills the ghost rows of ``a[n_cells, ...]`` from their owners."""
-        if self.comm.size == 1:
-            return
-        first, last = slice(0, 1), slice(self.n_owned - 1, self.n_owned)
-        for own, to, ghosts, source in (
-            (last, self._outer, self._from_inner, self._inner),
-            (first, self._inner, self._from_outer, self._outer),
-        ):
-            arrived = np.empty_like(a[ghosts])
-            self.comm.Sendrecv(np.ascontiguousarray(a[own]), to, recvbuf=arrived, source=source)
-            a[ghosts] = arrived
+    def __init__(self, mesh: Mesh) -> None:
+        self.comm = mesh.comm
+        radius, n = mesh.centroid[:, 0], mesh.n_owned
+        self._first, self._last = int(np.argmin(radius[:n])), int(np.argmax(radius[:n]))
+        # Ranks beside this one, and their ghosts; none beyond the ends.
+        self._inner = self._outer = MPI.PROC_NULL
+        self._from_inner = self._from_outer = -1
+        for rank, (ghost, *_) in mesh.exchange.receive:
+            if radius[ghost] < radius[self._first]:
+                self._inner, self._from_inner = rank, int(ghost)
+            else:
+                self._outer, self._from_outer = rank, int(ghost)
 
     def sweep(
         self,
@@ -99,21 +71,20 @@ class Chain:
         n, sent = x.shape[2], list[MPI.Request]()
         count = max(1, min(n, -(-PARTS // max(1, len(inward)))))
         blocks = list(pairwise(n * k // count for k in range(count + 1)))
-        first, last = 0, self.n_owned - 1
 
         def passed(e0: int, e1: int, way: _Way) -> None:
             for moving in np.array_split(way.moving, min(PARTS, len(way.moving))):
                 if way.source != MPI.PROC_NULL:
                     arrived = np.empty((len(moving), e1 - e0))
                     self.comm.Recv(arrived, way.source)
-                    x[way.ghosts.start, moving, e0:e1] = arrived
+                    x[way.ghost, moving, e0:e1] = arrived
                 part(e0, e1, moving)
                 if way.to != MPI.PROC_NULL:
                     leaving = np.ascontiguousarray(x[way.own, moving, e0:e1])
                     sent.append(self.comm.Isend(leaving, way.to))
 
-        inside = _Way(inward, self._from_outer, self._outer, first, self._inner)
-        outside = _Way(outward, self._from_inner, self._inner, last, self._outer)
+        inside = _Way(inward, self._from_outer, self._outer, self._first, self._inner)
+        outside = _Way(outward, self._from_inner, self._inner, self._last, self._outer)
         innermost = self._inner == MPI.PROC_NULL
         for block in blocks:
             passed(*block, inside)

@@ -1,4 +1,9 @@
-"""Streaming along discrete ordinates on meshes of lines, surfaces and solids with cells of any kind."""
+"""Streaming along discrete ordinates on meshes of lines, surfaces and solids with cells of any kind.
+
+A line in spherical or cylindrical coordinates is a body in concentric shells. A particle that flies straight
+on changes its direction relative to the radius; the operator couples the directions of a level so that a
+uniform isotropic occupation stays what it is (theory: streaming, Eq. streaming-alpha).
+"""
 
 from __future__ import annotations
 
@@ -12,6 +17,7 @@ from fvqp.errors import CaseError, MeshError
 from fvqp.mesh import Mesh
 from fvqp.mesh.distribute import bisect
 from fvqp.mesh.geometry import cell_means
+from fvqp.transport.chain import Chain
 from fvqp.transport.directions import FULL, SAME, Directions, RadialDirections
 from fvqp.transport.geometry import behind_faces, least_squares
 from fvqp.transport.layout import Barrier, CellLayout, Refracting
@@ -44,12 +50,13 @@ def mesh_streaming(
 
     Args:
         mesh: straight lines, plane surfaces or solids in cartesian coordinates; bodies of revolution as
-            surfaces of radius and height, or any if the directions serve for means only.
+            surfaces of radius and height; shells of a sphere or a cylinder as lines in radius.
         directions: sets of unit vectors, folded or not, for surfaces and solids, `gauss_legendre` for lines
-            along x, `revolved` for bodies of revolution.
+            along x, `revolved` for bodies of revolution, `spherical` and `cylindrical` for shells.
         speed, states, scheme: see `Streaming`; rows of cells include ghosts.
         walls: by name of an outer boundary.
-        elsewhere: the wall at outer faces that ``walls`` does not name.
+        elsewhere: the wall at outer faces that ``walls`` does not name. Nothing passes through faces on an
+            axis or centre, which have no area and need no wall.
         interfaces: between regions; other faces between regions let everything through.
         medium: ``(n_cells,)`` number of the medium of every cell. Gradients take in cells of the same medium
             only; needed where rates of scattering jump by orders of magnitude. None if there is one medium.
@@ -58,11 +65,12 @@ def mesh_streaming(
         CaseError: an outer face without a wall, or with two, or a wall inside; a specular wall that the
             directions cannot represent; directions without the moments that the mesh needs; regions that do
             not touch, or interfaces that share faces; media of another shape; see `Streaming`.
-        MeshError: unknown names; a line that bends, or a mesh in curved coordinates; a centroid that is not
-            behind its face.
+        MeshError: unknown names; a line that bends; a centroid that is not behind its face.
     """
+    if mesh.dim == 1 and mesh.coordinates != "cartesian":
+        mesh = replace(mesh, centroid=_mean_radius(mesh))
     _check(mesh, directions)
-    if elsewhere is not None:
+    if elsewhere is not None and _has_other_faces(mesh, walls):
         walls = {**walls, "elsewhere": elsewhere}
     barriers = [
         _barrier(mesh, directions, f"wall '{name}'", faces, np.zeros_like(faces), number, wall)
@@ -100,11 +108,13 @@ def _layout(mesh: Mesh, directions: Directions, medium: Ints32 | None) -> CellLa
     offset = mesh.face_centroid[:, None, :] - mesh.centroid[np.where(inside, mesh.face_cells, 0)]
     offset[~inside] = 0.0
     none = np.empty(0, np.int32)
-    gradient = least_squares(mesh, media, none, _at_axis(mesh) if mesh.coordinates == "cylindrical" else None)
+    gradient = least_squares(mesh, media, none, _at_axis(mesh) if mesh.coordinates != "cartesian" else None)
     # Gradients have as many components as the mesh has axes.
     extent = np.max(mesh.comm.allgather(np.abs(offset).max(axis=(0, 1))), axis=0)
     axes = extent > SAME * extent.max()
     curved = isinstance(directions, RadialDirections)
+    shells = mesh.dim == 1 and mesh.coordinates != "cartesian"
+    reversal = _reversal(directions)
     return CellLayout(
         comm=mesh.comm,
         n_owned=mesh.n_owned,
@@ -119,13 +129,60 @@ def _layout(mesh: Mesh, directions: Directions, medium: Ints32 | None) -> CellLa
         distance=np.where(inside, distance, 0.0),
         lateral=np.ascontiguousarray(lateral[:, :, axes]),
         gradient=replace(gradient, weights=np.ascontiguousarray(gradient.weights[:, axes])),
-        reversal=directions.inverse(),
-        beyond=directions.mirror((1.0, 0.0, 0.0)) if curved else directions.inverse(),
-        # areas of a ring add to 2π times that of its cross-section, along the radius
-        curvature=mesh.volume / mesh.centroid[:, 0] if curved else np.empty(0),
-        spread=np.full(mesh.n_cells, mesh.dim + 1.0),
-        block=_blocks(mesh),
+        reversal=reversal,
+        beyond=directions.mirror((1.0, 0.0, 0.0)) if curved else reversal,
+        curvature=_curvature(mesh) if curved else np.empty(0),
+        spread=_spread(mesh) if shells else np.full(mesh.n_cells, mesh.dim + 1.0),
+        block=np.zeros(mesh.n_cells, np.int32) if shells else _blocks(mesh),
+        chain=Chain(mesh) if shells and mesh.comm.size > 1 else None,
     )
+
+
+def _mean_radius(mesh: Mesh) -> Floats:
+    """Points at the mean radius over the volume of every shell, ``(n_cells, 3)``."""
+    low, high = _radii(mesh)
+    out = np.zeros((mesh.n_cells, 3))
+    # Sums of powers in place of differences keep thin shells exact.
+    if mesh.coordinates == "cylindrical":
+        out[:, 0] = 2.0 * (low**2 + low * high + high**2) / (3.0 * (low + high))
+    else:
+        out[:, 0] = 3.0 * (low + high) * (low**2 + high**2) / (4.0 * (low**2 + low * high + high**2))
+    return out
+
+
+def _radii(mesh: Mesh) -> tuple[Floats, Floats]:
+    """Inner and outer radius of every shell, ``(n_cells,)``."""
+    radii = mesh.points[mesh.corners[:, :2], 0]
+    return radii.min(axis=1), radii.max(axis=1)
+
+
+def _spread(mesh: Mesh) -> Floats:
+    """Bound of values at faces and between directions over that of a shell, if none is negative."""
+    low, high = _radii(mesh)
+    inward, outward = mesh.centroid[:, 0] - low, high - mesh.centroid[:, 0]
+    at_inner = np.where(low > 0.0, inward / outward, 0.0)
+    return 1.0 + np.maximum(np.maximum(at_inner, outward / inward), 1.0)
+
+
+def _curvature(mesh: Mesh) -> Floats:
+    """Outer minus inner area of shells; of rings, whose areas along the radius add to that, 2π times their
+    cross-section. ``(n_cells,)``, of owned cells."""
+    if mesh.dim > 1:
+        return mesh.volume / mesh.centroid[:, 0]
+    # Fluxes through the two faces, and changes of direction, are to cancel to rounding.
+    outward = mesh.face_area * mesh.face_normal[:, 0]
+    inside = mesh.face_cells[:, 1] >= 0
+    out = np.zeros(mesh.n_cells)
+    np.add.at(out, mesh.face_cells[:, 0], outward)
+    np.subtract.at(out, mesh.face_cells[inside, 1], outward[inside])
+    return out
+
+
+def _reversal(directions: Directions) -> Ints32:
+    """For every direction the one of opposite motion in space or, in shells, radius, ``(M,)``."""
+    if isinstance(directions, RadialDirections) and directions.geometry != "revolved":
+        return directions.mirror((1.0, 0.0, 0.0))
+    return directions.inverse()
 
 
 def _blocks(mesh: Mesh) -> Ints32:
@@ -143,7 +200,7 @@ def _blocks(mesh: Mesh) -> Ints32:
 
 
 def _at_axis(mesh: Mesh) -> Ints32:
-    """Owned cells with a vertex on the axis of revolution."""
+    """Owned cells with a vertex on the axis of revolution, or at the centre."""
     radius = mesh.points[:, 0]
     # the vertices of a cell fill its row from the left
     corners = mesh.corners[: mesh.n_owned]
@@ -153,17 +210,15 @@ def _at_axis(mesh: Mesh) -> Ints32:
 
 def _check(mesh: Mesh, directions: Directions) -> None:
     about = directions.geometry if isinstance(directions, RadialDirections) else None
-    revolved = mesh.coordinates == "cylindrical" and mesh.dim == 2
     # Means over directions diffuse on bodies of revolution too, whose areas and volumes the mesh has.
-    if mesh.coordinates != "cartesian" and not directions.means_only and not revolved:
-        raise MeshError(
-            f"{mesh.name}: streaming on meshes needs cartesian coordinates, not {mesh.coordinates} ones, or "
-            "radius and height; spheres and cylinders have shells of their own"
-        )
-    if about != ("revolved" if revolved and not directions.means_only else None):
+    needed = None
+    if mesh.coordinates != "cartesian" and not directions.means_only:
+        needed = "revolved" if mesh.dim > 1 else mesh.coordinates
+    if about != needed:
         raise CaseError(
             f"{mesh.name}: the directions ({directions.name}) do not go with its {mesh.coordinates} "
-            "coordinates; meshes of radius and height need those of bodies of revolution, others do not"
+            "coordinates; shells need spherical or cylindrical ones, meshes of radius and height those of "
+            "bodies of revolution, others none of these"
         )
     # The directions must be isotropic in the space that the mesh spans.
     spread = mesh.comm.allreduce(mesh.face_normal.T @ mesh.face_normal)
@@ -183,13 +238,26 @@ def _check(mesh: Mesh, directions: Directions) -> None:
         )
 
 
+def _with_area(mesh: Mesh) -> Ints32:
+    """Outer faces but for those on an axis or centre."""
+    return mesh.outer_faces[mesh.face_area[mesh.outer_faces] > 0.0].astype(np.int32)
+
+
+def _has_other_faces(mesh: Mesh, walls: Mapping[str, Wall]) -> bool:
+    """Return whether outer faces on any rank belong to none of the boundaries that walls name."""
+    named = [mesh.boundaries[name] for name in walls if name in mesh.boundaries]
+    others = np.setdiff1d(_with_area(mesh), np.concatenate([*named, np.empty(0, np.int32)]))
+    return bool(mesh.comm.allreduce(len(others)))
+
+
 def _wall_faces(mesh: Mesh, walls: Mapping[str, Wall]) -> list[Ints32]:
     """Outer faces of every wall; those of ``elsewhere`` are what is left."""
     owner = np.full(mesh.n_faces, -1, np.int32)
+    outer = _with_area(mesh)
     out = []
     for number, name in enumerate(walls):
         if name == "elsewhere" and name not in mesh.boundaries:
-            faces = mesh.outer_faces[owner[mesh.outer_faces] < 0]
+            faces = outer[owner[outer] < 0]
         else:
             faces = mesh.require_boundary(name)
         inner = mesh.comm.allreduce(int(np.sum(mesh.face_cells[faces, 1] >= 0)))
@@ -202,7 +270,7 @@ def _wall_faces(mesh: Mesh, walls: Mapping[str, Wall]) -> list[Ints32]:
             raise CaseError(f"wall '{name}': {twice} of its faces belong to another wall too")
         owner[faces] = number
         out.append(faces.astype(np.int32))
-    bare = mesh.comm.allreduce(int(np.sum(owner[mesh.outer_faces] < 0)))
+    bare = mesh.comm.allreduce(int(np.sum(owner[outer] < 0)))
     if bare:
         raise CaseError(
             f"{mesh.name}: {bare} outer faces have no wall; name their boundaries "
@@ -259,7 +327,7 @@ def _barrier(
 ) -> Barrier:
     """With the reflections at the distinct normals of its faces, if it reflects."""
     reflects = wall.specularity > 0.0 and bool(np.any(np.asarray(wall.transmission) < 1.0))
-    images = directions.inverse()[None, :]
+    images = _reversal(directions)[None, :]
     image = np.zeros(len(faces), np.int32)
     problem = None
     if reflects and len(faces):

@@ -1,6 +1,6 @@
 """Streaming of particles along directions, in finite volumes: shells and meshes alike.
 
-`Streaming` is made by `fvqp.transport.radial` and `fvqp.transport.ordinates`. Occupations are
+`Streaming` is made by `fvqp.transport.ordinates`. Occupations are
 ``f[cell, direction, energy]`` with energies contiguous; every energy moves by itself, at its own speed. Any
 consistent units of length and time.
 """

@@ -11,12 +11,12 @@ from collections.abc import Callable
 import numpy as np
 from mpi4py import MPI
 from ranks import compare
+from shells import shell_mesh
 
 from fvqp.collisions import Coupling, ElectronPhonon
 from fvqp.energy import EnergyAxis
 from fvqp.models.boltzmann import BoltzmannEquations, BoltzmannProblem, DiscreteOrdinates, Medium
 from fvqp.transport.directions import spherical
-from fvqp.transport.radial import Shells
 from fvqp.transport.walls import Wall
 
 
@@ -26,13 +26,13 @@ def prepare(comm: MPI.Comm) -> Callable[[], float]:
     medium = Medium(operator, fermi_velocity=1e-2, free_path=1e-6, sound_velocity=1e-4)
     motion = DiscreteOrdinates(spherical(16), {"outer": Wall(0.5)})
     problem = BoltzmannProblem(
-        Shells(np.linspace(0.0, 2e-5, 129), "spherical", comm),
+        shell_mesh(np.linspace(0.0, 2e-5, 129), "spherical", comm),
         grid,
         medium,
         quasiparticles=motion,
         phonons=motion,
     )
-    radius = np.arange(128.0)[problem.cells.space.chain.global_id[: problem.cells.n_owned]] / 128.0
+    radius = np.arange(128.0)[problem.cells.space.global_id[: problem.cells.n_owned]] / 128.0
     cold = problem.thermal(0.3)
     hot = 1.0 + np.exp(-8.0 * radius**2)[:, None, None]
     state = problem.state(np.minimum(0.5, cold.f * hot), cold.n * hot)

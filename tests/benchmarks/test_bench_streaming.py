@@ -9,13 +9,13 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from shells import radial_streaming, shell_mesh
 from streaming_problems import SCHEMES, UP
 from timing import best
 
 from fvqp.mesh import shape_mesh
 from fvqp.transport.directions import product, spherical
 from fvqp.transport.ordinates import mesh_streaming
-from fvqp.transport.radial import Shells, radial_streaming
 from fvqp.transport.streaming import Scheme, Streaming
 from fvqp.transport.walls import Wall
 
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.benchmark
 
 def sphere(shells: int, directions: int, energies: int, scheme: Scheme) -> Streaming:
     speed = np.sqrt(1.0 - 1.0 / np.linspace(1.001, 4.0, energies) ** 2)
-    body = Shells(np.linspace(0.0, 1.0, shells + 1), "spherical")
+    body = shell_mesh(np.linspace(0.0, 1.0, shells + 1), "spherical")
     return radial_streaming(body, spherical(directions), speed, Wall(0.5, 0.5), scheme=scheme)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from mpi4py import MPI
 from scipy.special import expn
+from shells import bounds, radial_streaming, shell_mesh
 from transport_problems import mixed_cells, plain, sheared, skewed_quads
 
 from fvqp.mesh import Mesh, RawMesh, build_mesh, shape_mesh
@@ -17,7 +18,6 @@ from fvqp.transport.directions import (
     product,
     spherical,
 )
-from fvqp.transport.radial import Shells, radial_streaming
 from fvqp.transport.streaming import Scheme, Streaming
 from fvqp.transport.walls import MIRROR, Wall
 
@@ -114,16 +114,16 @@ def assert_positive(streaming: Streaming) -> None:
         assert f.max() < 1 + 1e-14
 
 
-def flying_apart(streaming: Streaming, shells: Shells, width: float, time: float) -> np.ndarray:
+def flying_apart(streaming: Streaming, shells: Mesh, width: float, time: float) -> np.ndarray:
     """Shell averages of ``exp(−|x − tΩ|²/2a²)``, the exact solution of speed 1, ``(n, M, 1)``."""
     node, weight = np.polynomial.legendre.leggauss(4)
-    low, high = shells.radii[:-1, None], shells.radii[1:, None]
+    low, high = bounds(shells)[:-1, None], bounds(shells)[1:, None]
     r = low + 0.5 * (high - low) * (node + 1.0)
-    weight = weight * r ** (2 if shells.geometry == "spherical" else 1)
+    weight = weight * r ** (2 if shells.coordinates == "spherical" else 1)
     weight /= weight.sum(axis=1, keepdims=True)
     v = streaming.directions.vectors
     # A cylinder's particles fly in its cross-section with the part of their speed that lies there.
-    across = np.ones(len(v)) if shells.geometry == "spherical" else (v**2).sum(axis=1)
+    across = np.ones(len(v)) if shells.coordinates == "spherical" else (v**2).sum(axis=1)
     square = r[:, :, None] ** 2 - 2.0 * r[:, :, None] * v[:, 0] * time + across * time**2
     return np.einsum("cq,cqm->cm", weight, np.exp(-square / (2.0 * width**2)))[:, :, None]
 
@@ -143,7 +143,7 @@ def advanced(streaming: Streaming, f: np.ndarray, time: float) -> np.ndarray:
 
 def flying_apart_error(geometry: str, scheme: Scheme, shells: int, azimuths: int) -> float:
     """Relative L1 error, in space and direction, of a Gaussian that flies apart."""
-    body = Shells(np.linspace(0.0, 1.9, shells + 1), geometry)
+    body = shell_mesh(np.linspace(0.0, 1.9, shells + 1), geometry)
     streaming = radial_streaming(body, sphere_or_cylinder(geometry, azimuths), [1.0], Wall(), scheme=scheme)
     f = advanced(streaming, flying_apart(streaming, body, 0.35, 0.0), 0.3)
     exact = flying_apart(streaming, body, 0.35, 0.3)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from shells import radial_streaming, shell_mesh
 from streaming_problems import SELF, UP, meshes, sided, sphere_or_cylinder, spiral
 from transport_problems import skewed_quads
 
@@ -13,7 +14,6 @@ from fvqp.models.streaming import StreamingSolver
 from fvqp.transport import ordinates
 from fvqp.transport.directions import gauss_legendre, lebedev, product
 from fvqp.transport.ordinates import mesh_streaming
-from fvqp.transport.radial import Shells, radial_streaming
 from fvqp.transport.streaming import Scheme, Streaming
 from fvqp.transport.walls import MIRROR, TransmittingInterface, Wall
 
@@ -52,9 +52,9 @@ def test_against_a_dense_matrix(kind: str, scheme: Scheme) -> None:
             mesh, lebedev(5).folded(UP), speed, {}, elsewhere=wall, states=states, scheme=scheme
         )
     else:
-        shells = Shells(np.linspace(0.0, 1.0, 9), "spherical" if kind == "sphere" else "cylindrical")
+        shells = shell_mesh(np.linspace(0.0, 1.0, 9), "spherical" if kind == "sphere" else "cylindrical")
         states = rng.uniform(0.5, 1.0, (8, 3))
-        directions = sphere_or_cylinder(shells.geometry, 4)
+        directions = sphere_or_cylinder(shells.coordinates, 4)
         streaming = radial_streaming(shells, directions, speed, wall, states=states, scheme=scheme)
     n, count = streaming.layout.n_cells, streaming.directions.count
     removal = rng.uniform(0.1, 1.0, (n, 3))
@@ -92,7 +92,7 @@ def test_equilibrium() -> None:
 
 def test_steps_forget_the_past() -> None:
     """Long steps of backward Euler end in the steady state; a guess that solves the problem costs nothing."""
-    shells = Shells(np.linspace(0.0, 1.0, 13), "spherical")
+    shells = shell_mesh(np.linspace(0.0, 1.0, 13), "spherical")
     streaming = radial_streaming(shells, sphere_or_cylinder("spherical", 4), [1.0], Wall(), scheme="linear")
     solver = StreamingSolver(streaming)
     source, scattering = np.ones((12, 4, 1)), np.array([[20.0]])
@@ -107,7 +107,7 @@ def test_steps_forget_the_past() -> None:
 
 def test_follows_other_speeds() -> None:
     """A solver that goes on with other speeds and states is one that was made for them."""
-    shells = Shells(np.linspace(0.0, 1.0, 13), "spherical")
+    shells = shell_mesh(np.linspace(0.0, 1.0, 13), "spherical")
     slow = radial_streaming(shells, sphere_or_cylinder("spherical", 4), [1.0], Wall(), scheme="upwind")
     steep = np.linspace(1.0, 4.0, 12)[:, None]
     fast = slow.at(steep, 2.0 / steep)
@@ -181,7 +181,7 @@ def test_rings_of_cells(blocks: int, monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_messages(scheme: Scheme, speed: float, removal: np.ndarray, message: str) -> None:
-    shells = Shells([0.0, 0.5, 1.0], "spherical")
+    shells = shell_mesh([0.0, 0.5, 1.0], "spherical")
     streaming = radial_streaming(shells, sphere_or_cylinder("spherical", 4), [speed], Wall(), scheme=scheme)
     with pytest.raises(CaseError, match=message):
         StreamingSolver(streaming).solve(np.ones((2, 4, 1)), removal, NONE)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from mpi4py import MPI
 from scipy.integrate import solve_ivp
+from shells import shell_mesh
 
 from fvqp.collisions import Coupling, ElectronPhonon, PhononEscape, thermal
 from fvqp.collisions.sources import Gaussian, QuasiparticleInjection
@@ -21,7 +22,6 @@ from fvqp.models.boltzmann.linearized import Linearized
 from fvqp.models.boltzmann.state import Rates
 from fvqp.models.boltzmann.steady import SteadySolver
 from fvqp.transport.directions import gauss_legendre, lebedev, spherical
-from fvqp.transport.radial import Shells
 from fvqp.transport.walls import Wall
 
 SELF = MPI.COMM_SELF
@@ -172,7 +172,7 @@ def test_diffusion_through_walls_decays_as_it_must(implicit, method):
 @pytest.mark.slow
 def test_a_first_step_beyond_what_keeps_occupations_positive_is_shortened(caplog):
     """Steps of half the way through are refused, one after the other, and the log says why."""
-    shells = Shells(np.linspace(0.0, 2e-5, 5), "spherical")
+    shells = shell_mesh(np.linspace(0.0, 2e-5, 5), "spherical")
     walls = {"outer": Wall(transmission=1.0)}
     medium = Medium(None, gap=None, modes=COLLISIONS.phonon_modes, sound_velocity=4.6e-6)
     problem = BoltzmannProblem(shells, GRID, medium, phonons=DiscreteOrdinates(spherical(4), walls))
@@ -271,7 +271,7 @@ def test_long_steps_end_in_the_steady_state_of_every_cell():
 
 
 def test_equilibrium_stays():
-    shells = Shells(np.linspace(0.0, 2e-5, 4), "spherical")
+    shells = shell_mesh(np.linspace(0.0, 2e-5, 4), "spherical")
     medium = Medium(COLLISIONS, SelfConsistentGap(GRID), fermi_velocity=1.6e-3, sound_velocity=4.6e-6)
     walls = {"outer": Wall(transmission=0.5, bath=BATH.n[0])}
     problem = BoltzmannProblem(
@@ -315,6 +315,6 @@ def test_what_is_wrong_is_said():
         list(evolve(problem, problem.thermal(0.1), [1.0, 0.5]))
     with pytest.raises(CaseError, match="first step: must be finite and not negative"):
         list(evolve(problem, problem.thermal(0.1), [1.0], first_step=-1.0))
-    with pytest.raises(CaseError, match="directions about their centre"):
-        shells = Shells([0.0, 1.0], "spherical")
+    with pytest.raises(CaseError, match="shells need spherical or cylindrical"):
+        shells = shell_mesh([0.0, 1.0], "spherical")
         BoltzmannProblem(shells, GRID, medium, quasiparticles=DiscreteOrdinates(lebedev(3)))

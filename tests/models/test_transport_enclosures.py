@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from shells import radial_streaming, shell_mesh
 from streaming_problems import SELF, UP, sided, slab_exactly, sphere_or_cylinder
 from transport_problems import gmsh_halves, plain, skewed_quads
 
@@ -19,7 +20,6 @@ from fvqp.models.boltzmann.steady import SteadySolver, net_power
 from fvqp.models.boltzmann.steady_step import EvaluatedState, StepEquations
 from fvqp.transport.directions import Directions, gauss_legendre, product
 from fvqp.transport.ordinates import mesh_streaming
-from fvqp.transport.radial import Shells, radial_streaming
 from fvqp.transport.streaming import Scheme, Streaming
 from fvqp.transport.walls import MIRROR, Wall
 
@@ -249,8 +249,8 @@ def test_linear_gradients_that_would_fall_below_zero_say_so() -> None:
 
 
 def bodies() -> dict[str, Streaming]:
-    shells = Shells(np.linspace(0.0, 1.0, 9), "spherical")
-    pipes = Shells(np.linspace(0.0, 1.0, 6), "cylindrical")
+    shells = shell_mesh(np.linspace(0.0, 1.0, 9), "spherical")
+    pipes = shell_mesh(np.linspace(0.0, 1.0, 6), "cylindrical")
     line = shape_mesh("grid1d", dx=[0.1, 0.3, 0.2, 0.4, 0.2], comm=SELF)
     wall = Wall(0.6, 0.0, 0.3)
     film = product(2, 8).folded(UP)

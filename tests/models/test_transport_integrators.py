@@ -10,6 +10,7 @@ from functools import cache
 import numpy as np
 import pytest
 from mpi4py import MPI
+from shells import mean_radii, shell_mesh
 
 from fvqp.collisions import Coupling, ElectronPhonon, PhononEscape, thermal
 from fvqp.collisions.sources import Gaussian, QuasiparticleInjection
@@ -29,7 +30,6 @@ from fvqp.models.boltzmann import implicit_explicit as by_petsc
 from fvqp.models.boltzmann.evolution import evolve, stepper
 from fvqp.models.boltzmann.linearized import Linearized
 from fvqp.transport.directions import spherical
-from fvqp.transport.radial import Shells
 from fvqp.transport.walls import Wall
 
 SELF = MPI.COMM_SELF
@@ -184,7 +184,7 @@ def test_nothing_is_left_behind():
 @pytest.mark.parametrize("follows", [True, False])
 def test_ordinates_in_a_sphere(follows):
     """Flight and collisions with limited gradients, which the Jacobian does not know."""
-    shells = Shells(np.linspace(0.0, 2e-5, 7), "spherical")
+    shells = shell_mesh(np.linspace(0.0, 2e-5, 7), "spherical")
     gap = SelfConsistentGap(GRID) if follows else 1.0
     medium = Medium(COLLISIONS, gap, fermi_velocity=1.6e-3, sound_velocity=4.6e-6)
     walls = {"outer": Wall(transmission=0.5, bath=BATH.n[0])}
@@ -195,7 +195,7 @@ def test_ordinates_in_a_sphere(follows):
         quasiparticles=DiscreteOrdinates(spherical(4)),
         phonons=DiscreteOrdinates(spherical(4), walls),
     )
-    hot = 0.2 * np.exp(-0.5 * (shells.centroid / 5e-6) ** 2)[:, None, None] * HOT
+    hot = 0.2 * np.exp(-0.5 * (mean_radii(shells) / 5e-6) ** 2)[:, None, None] * HOT
     state = problem.state(BATH.f[:, None, :] + hot, BATH.n[:, None, :])
     start = problem.ledger(state)
     (exact,) = evolve(problem, state, [0.1], tolerance=5e-4)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from mpi4py import MPI
+from shells import radial_streaming, shell_mesh
 
 import fvqp.threads
 import fvqp.transport.streaming
@@ -14,7 +15,6 @@ from fvqp.mesh import shape_mesh
 from fvqp.models.boltzmann import BoltzmannProblem, Medium, cell_solver
 from fvqp.models.boltzmann.state import Local
 from fvqp.transport.directions import spherical
-from fvqp.transport.radial import Shells, radial_streaming
 from fvqp.transport.walls import Wall
 
 GRID = EnergyAxis.uniform(0.2, 3.0, start=1.0)
@@ -108,7 +108,7 @@ def test_threads_share_energies(three_threads: None, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(fvqp.transport.streaming, "_WORTH_A_THREAD", 1)
     found = []
     for least in (None, 10**9):
-        body = Shells(np.linspace(0.0, 1.0, 9), "spherical")
+        body = shell_mesh(np.linspace(0.0, 1.0, 9), "spherical")
         streaming = radial_streaming(body, spherical(6), np.linspace(0.1, 1.0, 70), Wall(0.3, 0.5, 0.2))
         if least is not None:
             streaming._shared = lambda loop, *given: loop(0, 70, *given)  # type: ignore[method-assign]

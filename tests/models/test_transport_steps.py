@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from mpi4py import MPI
+from shells import shell_mesh
 
 from fvqp.collisions import Coupling, ElectronPhonon, PhononEscape, thermal
 from fvqp.collisions.sources import Gaussian, QuasiparticleInjection
@@ -21,7 +22,6 @@ from fvqp.models.boltzmann.integrator import Integrator
 from fvqp.models.boltzmann.linearized import DIP, _without_dips, _without_ends
 from fvqp.models.boltzmann.stepping import KEPT, STUCK, Refused, Stepper
 from fvqp.transport.directions import spherical
-from fvqp.transport.radial import Shells
 from fvqp.transport.walls import Wall
 
 GRID = EnergyAxis.uniform(0.25, 3.0)
@@ -32,7 +32,7 @@ HOT = 0.3 * np.exp(-0.5 * ((GRID.energies - 2.0) / 0.3) ** 2)
 
 def flying(gap: float | SelfConsistentGap) -> tuple[BoltzmannProblem, State]:
     """A hot spot in a sphere with an open surface, generation and escape."""
-    shells = Shells(np.linspace(0.0, 1e-5, 5), "spherical")
+    shells = shell_mesh(np.linspace(0.0, 1e-5, 5), "spherical")
     processes = {
         "escape": PhononEscape(GRID, COLLISIONS.coupling, 0.5, BATH.n),
         "generation": QuasiparticleInjection(GRID, Gaussian(1.9, 0.15), rate=1e-2),

@@ -1,16 +1,15 @@
-"""Shells on several ranks are shells on one: rates, sweeps through all ranks, implicit solutions."""
+"""Mesh on several ranks are shells on one: rates, sweeps through all ranks, implicit solutions."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 from mpi4py import MPI
+from shells import radial_streaming, shell_mesh
 
-from fvqp.errors import MeshError
-from fvqp.mesh import shape_mesh
+from fvqp.mesh import Mesh
 from fvqp.models.streaming import StreamingSolver
 from fvqp.transport.directions import cylindrical, spherical
-from fvqp.transport.radial import Shells, radial_streaming
 from fvqp.transport.streaming import Scheme, Streaming
 from fvqp.transport.walls import Wall
 
@@ -22,22 +21,22 @@ ENERGIES = 40
 SCATTERING = np.geomspace(1e-3, 300.0, ENERGIES)[None]
 
 
-def shells(geometry: str, comm: MPI.Comm) -> Shells:
+def shells(geometry: str, comm: MPI.Comm) -> Mesh:
     start = 0.0 if geometry == "spherical" else 0.3
-    return Shells(start + np.cumsum([0.0, *np.linspace(0.05, 0.15, 13)]), geometry, comm)
+    return shell_mesh(start + np.cumsum([0.0, *np.linspace(0.05, 0.15, 13)]), geometry, comm)
 
 
-def streaming(body: Shells, scheme: Scheme, gap: bool) -> tuple[Streaming, np.ndarray]:
+def streaming(body: Mesh, scheme: Scheme, gap: bool) -> tuple[Streaming, np.ndarray]:
     """The operator, and an occupation of all cells."""
-    directions = spherical(6) if body.geometry == "spherical" else cylindrical(4, 8)
-    cell = body.chain.global_id
+    directions = spherical(6) if body.coordinates == "spherical" else cylindrical(4, 8)
+    cell = body.global_id
     states = 1.0 + 0.3 * np.sin(5.0 * cell[:, None] + np.arange(ENERGIES)) if gap else None
     made = radial_streaming(
         body,
         directions,
         np.linspace(0.2, 2.0, ENERGIES),
         Wall(0.3, 0.5, 0.2),
-        Wall(0.5) if body.radii[0] > 0.0 else None,
+        Wall(0.5) if "inner" in body.boundaries else None,
         states=states,
         medium=cell > 8,
         scheme=scheme,
@@ -51,7 +50,7 @@ def streaming(body: Shells, scheme: Scheme, gap: bool) -> tuple[Streaming, np.nd
 def test_operator(geometry: str, scheme: Scheme) -> None:
     """Rates with and without scattering, losses, and a sweep, which is exact on any number of ranks."""
     body = shells(geometry, WORLD)
-    own = body.chain.global_id[: body.chain.n_owned]
+    own = body.global_id[: body.n_owned]
     for gap in (False, True):
         (here, f), (there, whole) = (streaming(b, scheme, gap) for b in (body, shells(geometry, SELF)))
         for scattering in (None, SCATTERING):
@@ -70,20 +69,10 @@ def test_implicit() -> None:
     for comm in (WORLD, SELF):
         body = shells("spherical", comm)
         operator, f = streaming(body, "upwind", True)
-        n = body.chain.n_owned
+        n = body.n_owned
         solution = StreamingSolver(operator).solve(
             f[:n], np.full((1, ENERGIES), 0.5), SCATTERING, f[:n], reduction=1e-2
         )
-        found.append((solution, body.chain.global_id))
+        found.append((solution, body.global_id))
     (here, cells), (whole, _) = found
     assert here == pytest.approx(whole[cells], rel=1e-11)
-
-
-def test_division() -> None:
-    """Shells lie where the mesh of their results has them; there are no more ranks than shells."""
-    for n in (4, 7, 11):
-        line = shape_mesh("spherical1d", dx=[1.0] * n, origin=(0.0,), comm=WORLD)
-        assert np.array_equal(Shells(np.arange(n + 1.0), "spherical", WORLD).chain.global_id, line.global_id)
-    if WORLD.size > 1:
-        with pytest.raises(MeshError, match=f"{WORLD.size} MPI ranks for 1 shells"):
-            Shells([0.0, 1.0], "spherical", WORLD)

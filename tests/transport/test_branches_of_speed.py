@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from shells import radial_streaming, shell_mesh
 from streaming_problems import SELF, SPEEDS, meshes, sphere_or_cylinder
 
 from fvqp.mesh import shape_mesh
 from fvqp.transport.diffusive_limit import DiffusiveLimit
 from fvqp.transport.directions import FULL, RadialDirections, branched, gauss_legendre
 from fvqp.transport.ordinates import mesh_streaming
-from fvqp.transport.radial import Shells, radial_streaming
 from fvqp.transport.streaming import Streaming
 from fvqp.transport.walls import Wall
 
@@ -24,7 +24,7 @@ def body(kind: str, wall: Wall = WALL) -> Streaming:
     if kind.endswith("ical"):
         about = branched(sphere_or_cylinder(kind, 6), *LAW)
         assert isinstance(about, RadialDirections)
-        return radial_streaming(Shells([0.0, 0.3, 0.4, 1.0], kind), about, SPEEDS, wall, scheme="linear")
+        return radial_streaming(shell_mesh([0.0, 0.3, 0.4, 1.0], kind), about, SPEEDS, wall, scheme="linear")
     mesh, directions = meshes()[kind]
     states = 1.0 + 0.3 * np.sin(np.arange(mesh.n_cells)[:, None] + np.arange(4))
     here = branched(directions, *LAW)

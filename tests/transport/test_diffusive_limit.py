@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_matrix
 from scipy.special import gammainc
+from shells import bounds, radial_streaming, shell_mesh
 from streaming_problems import SELF, meshes, sided, sphere_or_cylinder
 from transport_problems import skewed_quads
 
@@ -14,7 +15,6 @@ from fvqp.transport.diffusive_limit import DiffusiveLimit
 from fvqp.transport.directions import gauss_legendre, product, spherical
 from fvqp.transport.face_diffusion import diffusive_share
 from fvqp.transport.ordinates import mesh_streaming
-from fvqp.transport.radial import Shells, radial_streaming
 from fvqp.transport.streaming import Streaming
 from fvqp.transport.walls import MIRROR, Wall
 
@@ -31,7 +31,7 @@ def test_share_of_diffusion() -> None:
 def bodies() -> dict[str, Streaming]:
     out = {
         geometry: radial_streaming(
-            Shells([0.0, 0.3, 0.4, 1.0], geometry),
+            shell_mesh([0.0, 0.3, 0.4, 1.0], geometry),
             sphere_or_cylinder(geometry, 6),
             SPEED,
             WALL,
@@ -89,7 +89,7 @@ def test_production_in_a_body(geometry: str, dim: int) -> None:
     rate, eta = 7.0, 0.4
     errors = []
     for n in (10, 20, 40):
-        shells = Shells(np.linspace(0.0, 2.0, n + 1), geometry)
+        shells = shell_mesh(np.linspace(0.0, 2.0, n + 1), geometry)
         directions = spherical(4) if dim == 3 else sphere_or_cylinder(geometry, 4)
         streaming = radial_streaming(shells, directions, [1.0], Wall(eta))
         limit = DiffusiveLimit(streaming, np.array([[rate]]))
@@ -98,7 +98,7 @@ def test_production_in_a_body(geometry: str, dim: int) -> None:
         f = np.linalg.solve(matrix, shells.volume)
         quarter = directions.half_range((1.0, 0.0, 0.0)) / 4.0
         surface = (1.0 - eta / 2.0) / (quarter * eta) * 2.0 / dim
-        square = (dim / (dim + 2.0)) * np.diff(shells.radii ** (dim + 2)) / np.diff(shells.radii**dim)
+        square = (dim / (dim + 2.0)) * np.diff(bounds(shells) ** (dim + 2)) / np.diff(bounds(shells) ** dim)
         exact = surface + 3.0 * rate * (4.0 - square) / (2.0 * dim)
         errors.append(float(shells.volume @ np.abs(f - exact)))
     assert np.log2(errors[-2] / errors[-1]) > 1.9

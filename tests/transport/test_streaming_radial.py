@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from shells import mean_radii, radial_streaming, shell_mesh
 from streaming_problems import (
     SCHEMES,
     SPEEDS,
@@ -14,16 +15,16 @@ from streaming_problems import (
 )
 
 from fvqp.errors import CaseError
-from fvqp.transport.directions import spherical
-from fvqp.transport.radial import Shells, radial_streaming
+from fvqp.transport.directions import cylindrical, lebedev, spherical
 from fvqp.transport.streaming import Scheme, Streaming
 from fvqp.transport.walls import Wall
 
+BALL = shell_mesh([0.0, 1.0], "spherical")
 RADII = {"full": [0.0, 0.11, 0.3, 0.42, 0.8, 1.0], "hollow": [0.4, 0.5, 1.0, 1.7]}
 
 
 def body(geometry: str, radii: str, wall: Wall, scheme: Scheme, gap: bool = False) -> Streaming:
-    shells = Shells(RADII[radii], geometry)
+    shells = shell_mesh(RADII[radii], geometry)
     states = np.random.default_rng(3).uniform(0.2, 1.0, (len(shells.volume), 4)) if gap else None
     inner = wall if radii == "hollow" else None
     return radial_streaming(
@@ -64,28 +65,32 @@ def test_sweep_inverts(geometry: str, radii: str) -> None:
 
 
 def test_shells() -> None:
-    """Volumes, areas and centroids against their integrals."""
+    """Volumes, areas and mean radii against their integrals."""
     r = np.array([0.0, 0.5, 0.7])
-    ball, tube = Shells(r, "spherical"), Shells(r, "cylindrical")
+    ball, tube = shell_mesh(r, "spherical"), shell_mesh(r, "cylindrical")
     assert ball.volume == pytest.approx(4 / 3 * np.pi * np.diff(r**3), rel=1e-14)
     assert tube.volume == pytest.approx(np.pi * np.diff(r**2), rel=1e-14)
-    assert ball.centroid == pytest.approx(0.75 * np.diff(r**4) / np.diff(r**3), rel=1e-14)
-    assert tube.centroid == pytest.approx(2 / 3 * np.diff(r**3) / np.diff(r**2), rel=1e-14)
-    assert ball.area[-1] == pytest.approx(4 * np.pi * 0.49)
+    assert ball.face_area.max() == pytest.approx(4 * np.pi * 0.49)
+    for body, directions in ((ball, spherical(2)), (tube, cylindrical(2, 2))):
+        offset = radial_streaming(body, directions, [1.0], Wall()).layout.offset[:, :, 0]
+        for cell, mean in enumerate(mean_radii(body)):
+            of_cell = body.face_cells == cell
+            radius = np.broadcast_to(body.face_centroid[:, :1], of_cell.shape)[of_cell]
+            assert radius - offset[of_cell] == pytest.approx(mean, rel=1e-14)
 
 
 def test_linear_occupations_stream_exactly() -> None:
     """The occupation ``x·Ω = r μ`` falls at the rate 1 wherever it is, walls apart."""
-    shells = Shells(np.linspace(0.0, 2.0, 9), "spherical")
+    shells = shell_mesh(np.linspace(0.0, 2.0, 9), "spherical")
     streaming = radial_streaming(shells, spherical(6), [1.0], Wall(), scheme="linear")
-    f = np.multiply.outer(shells.centroid, streaming.directions.vectors[:, 0])[:, :, None]
+    f = np.multiply.outer(mean_radii(shells), streaming.directions.vectors[:, 0])[:, :, None]
     rates, _ = streaming.rates(f)
     assert streaming.directions.mean(rates)[:-1] == pytest.approx(-1.0, abs=1e-12)
 
 
 def test_turned_back_by_the_gap() -> None:
     """Particles below the gap of the outer shells stay inside; the rest passes as if there were no gap."""
-    shells = Shells(np.linspace(0.0, 1.0, 6), "spherical")
+    shells = shell_mesh(np.linspace(0.0, 1.0, 6), "spherical")
     energy, gap = np.array([0.8, 1.5]), np.array([0.2, 0.2, 0.2, 1.0, 1.0])
     root = np.sqrt(np.maximum(1.0 - (gap[:, None] / energy) ** 2, 0.0))
     states = np.divide(1.0, root, out=np.zeros_like(root), where=root > 0)
@@ -103,9 +108,6 @@ def test_turned_back_by_the_gap() -> None:
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: Shells([0.0, 1.0, 1.0], "spherical"), "rising numbers"),
-        (lambda: Shells([-1.0, 1.0], "spherical"), "rising numbers"),
-        (lambda: Shells([0.0, 1.0], "conical"), "neither spherical nor cylindrical"),
         (lambda: body("spherical", "full", Wall([0.1, 0.2]), "upwind"), "2 values for 4 energies"),
         (lambda: body("spherical", "full", Wall(1.5), "upwind"), "between 0 and 1"),
         (lambda: body("spherical", "full", Wall(0.5, 2.0), "upwind"), "specularity must be between 0 and 1"),
@@ -113,29 +115,15 @@ def test_turned_back_by_the_gap() -> None:
         (lambda: body("spherical", "full", Wall(bath=np.nan), "upwind"), "must be finite"),
         (lambda: body("spherical", "full", Wall(), "central"), "no scheme 'central'"),  # type: ignore[arg-type]
         (
-            lambda: radial_streaming(Shells([0.1, 1.0], "spherical"), spherical(4), SPEEDS, Wall()),
-            "hollow shells need an inner wall",
+            lambda: radial_streaming(shell_mesh([0.1, 1.0], "spherical"), spherical(4), SPEEDS, Wall()),
+            "1 outer faces have no wall",
         ),
+        (lambda: radial_streaming(BALL, cylindrical(4, 4), SPEEDS, Wall()), "shells need spherical or cyl"),
+        (lambda: radial_streaming(BALL, lebedev(3), SPEEDS, Wall()), "shells need spherical or cylindrical"),
+        (lambda: radial_streaming(BALL, spherical(4), -SPEEDS, Wall()), "finite and not negative"),
+        (lambda: radial_streaming(BALL, spherical(4), np.ones((3, 4)), Wall()), "with 1 cells, found shape"),
         (
-            lambda: radial_streaming(Shells([0.0, 1.0], "spherical"), spherical(4), SPEEDS, Wall(), Wall()),
-            "no inner wall",
-        ),
-        (
-            lambda: radial_streaming(Shells([0.0, 1.0], "cylindrical"), spherical(4), SPEEDS, Wall()),
-            "need cylindrical directions",
-        ),
-        (
-            lambda: radial_streaming(Shells([0.0, 1.0], "spherical"), spherical(4), -SPEEDS, Wall()),
-            "finite and not negative",
-        ),
-        (
-            lambda: radial_streaming(Shells([0.0, 1.0], "spherical"), spherical(4), np.ones((3, 4)), Wall()),
-            "with 1 cells, found shape",
-        ),
-        (
-            lambda: radial_streaming(
-                Shells([0.0, 1.0], "spherical"), spherical(4), SPEEDS, Wall(), states=[1.0, 2.0]
-            ),
+            lambda: radial_streaming(BALL, spherical(4), SPEEDS, Wall(), states=[1.0, 2.0]),
             "4 speeds but 2 states",
         ),
         (

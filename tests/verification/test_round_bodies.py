@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import xarray as xr
 from case_keys import changed
+from shells import mean_radii, radial_streaming, shell_mesh
 from streaming_problems import SELF, UP
 from transport_cases import SPHERE
 from transport_problems import gmsh_model
@@ -23,7 +24,6 @@ from fvqp.models.streaming import StreamingSolver
 from fvqp.transport.directions import cylindrical, product, spherical
 from fvqp.transport.level_symmetric import level_symmetric
 from fvqp.transport.ordinates import mesh_streaming
-from fvqp.transport.radial import Shells, radial_streaming
 from fvqp.transport.streaming import Streaming
 from fvqp.transport.walls import Wall
 
@@ -59,7 +59,7 @@ def test_shells_and_meshes_agree(tmp_path: Path, dim: int, sizes: tuple[float, f
     """Extrapolated in the cell size the mean over the body is that of shells, within a part of the error that
     the extrapolation removes; cell by cell it approaches shells at second order, round surface included."""
     sphere = dim == 3
-    shells = Shells(np.linspace(0.0, 1.0, 41), "spherical" if sphere else "cylindrical")
+    shells = shell_mesh(np.linspace(0.0, 1.0, 41), "spherical" if sphere else "cylindrical")
     about = spherical(16) if sphere else cylindrical(16, 16)
     expected = stay(radial_streaming(shells, about, np.ones(3), Wall(), scheme="linear"))
     whole = shells.volume @ expected / shells.volume.sum()
@@ -71,7 +71,7 @@ def test_shells_and_meshes_agree(tmp_path: Path, dim: int, sizes: tuple[float, f
         mesh = round_body(tmp_path / f"{size}.msh", dim, size)
         found = stay(mesh_streaming(mesh, directions, np.ones(3), {"outer": Wall()}, scheme="linear"))
         radius = np.linalg.norm(mesh.centroid, axis=1)
-        there = np.stack([np.interp(radius, shells.centroid, column) for column in expected.T], axis=1)
+        there = np.stack([np.interp(radius, mean_radii(shells), column) for column in expected.T], axis=1)
         weight = mesh.volume / mesh.volume.sum()
         means.append((weight @ found / whole)[compared])
         errors.append((np.sqrt(weight @ (found - there) ** 2) / whole)[compared])
@@ -82,7 +82,7 @@ def test_shells_and_meshes_agree(tmp_path: Path, dim: int, sizes: tuple[float, f
 
 def test_transparent_sphere() -> None:
     """Without collisions particles stay for three quarters of the radius."""
-    shells = Shells(np.linspace(0.0, 1.0, 41), "spherical")
+    shells = shell_mesh(np.linspace(0.0, 1.0, 41), "spherical")
     streaming = radial_streaming(shells, spherical(16), [1.0], Wall(), scheme="linear")
     f = StreamingSolver(streaming).solve(np.ones((40, 16, 1)), np.full((1, 1), 1e-9), NONE)
     mean = shells.volume @ streaming.directions.mean(f) / shells.volume.sum()
@@ -95,7 +95,7 @@ def test_transparent_sphere() -> None:
 def test_rough_walls_hold_particles_as_long_as_chords_say(geometry: str, chord: float, off: float) -> None:
     """Uniform production in a body without collisions, of whose walls a tenth is open: particles stay for
     their first flight, 3/4 and 4/3 of the radius, and for nine mean chords 4 V/A (A. Cauchy)."""
-    shells = Shells(np.linspace(0.0, 1.0, 31), geometry)
+    shells = shell_mesh(np.linspace(0.0, 1.0, 31), geometry)
     directions = spherical(8) if geometry == "spherical" else cylindrical(8, 8)
     streaming = radial_streaming(shells, directions, [1.0], Wall(0.1), scheme="linear")
     f = StreamingSolver(streaming).solve(np.ones((30, directions.count, 1)), np.full((1, 1), 1e-12), NONE)

@@ -32,7 +32,6 @@ from fvqp.mesh import Mesh, shape_mesh
 from fvqp.mesh.periodic import identified
 from fvqp.models.boltzmann import BoltzmannProblem, Immobile, State
 from fvqp.models.boltzmann.steady import SteadySolver
-from fvqp.transport.radial import Shells
 from fvqp.typing import Bools, Floats, Ints
 
 
@@ -42,7 +41,7 @@ class TransportSetup:
 
     Attributes:
         units, reference, coupling: of the reference material.
-        mesh: that results are stored on; of shells, their radii.
+        mesh: of the body; of shells, a line in radius.
         problem: the equations.
         size: unknowns and memory.
         state: at the start.
@@ -102,30 +101,29 @@ def build_setup(
             size.require(comm, out)
     except CaseError as error:
         raise case.naming(error) from None
-    space, mesh = _space(case, comm)
+    mesh = _mesh(case, comm)
     warn_of_sizes(mesh, None, case.source)
     phonons_alone = comm.allreduce(bool(_insulating(case, mesh).all()), MPI.LAND)
     if phonons_alone:
         grid = _without_quasiparticles(grid)
     try:
         if size is None:
-            assert not isinstance(space, Shells)
             most = int(comm.allreduce(mesh.n_owned, MPI.MAX))
             colliding = int(comm.allreduce(int((~_insulating(case, mesh)).sum()), MPI.MAX))
-            size = sizes(case, grid, mesh.n_global, most, geometry_of(space), colliding)
+            size = sizes(case, grid, mesh.n_global, most, geometry_of(mesh), colliding)
             size.require(comm, out)
         cross_section = case.cross_section.measure(mesh.lengths)
         builder = MediaBuilder(case, units, reference, own, grid, mesh, cross_section)
         media = builder.media()
-        moving, sounding = (motion(case, name, space, builder) for name in ("quasiparticles", "phonons"))
+        moving, sounding = (motion(case, name, builder) for name in ("quasiparticles", "phonons"))
         problem = BoltzmannProblem(
-            space, grid, media, quasiparticles=Immobile() if phonons_alone else moving, phonons=sounding
+            mesh, grid, media, quasiparticles=Immobile() if phonons_alone else moving, phonons=sounding
         )
     except (CaseError, MeshError) as error:
         raise case.naming(error) from None
     warn_of_processes(case, units)
     state = _initial(case, units, problem, builder, solve)
-    regions = {} if space is not mesh else {n: c[c < mesh.n_owned] for n, c in mesh.regions.items()}
+    regions = {n: c[c < mesh.n_owned] for n, c in mesh.regions.items()}
     return TransportSetup(
         units, reference, builder.coupling, mesh, problem, size, state, regions, cross_section
     )
@@ -168,14 +166,20 @@ def _without_quasiparticles(grid: EnergyAxis) -> EnergyAxis:
     return replace(grid, edges=grid.edges[-3:], first=first)
 
 
-def _space(case: TransportCase, comm: MPI.Comm) -> tuple[Mesh | Shells, Mesh]:
-    """Return the space in which particles move, and the mesh of the results."""
+def _mesh(case: TransportCase, comm: MPI.Comm) -> Mesh:
+    """Return the mesh of a case, of ``[body]`` a line in radius."""
     if case.body is not None:
         body = case.body
         radii = np.linspace(body.inner_radius or 0.0, body.radius, body.shells + 1)
         geometry = GEOMETRIES[body.geometry]
-        line = shape_mesh(f"{geometry}1d", dx=list(np.diff(radii)), origin=(float(radii[0]),), comm=comm)
-        return Shells(radii, geometry, comm), line
+        ends = {"inner": [float(radii[0])]} if radii[0] > 0.0 else {}
+        return shape_mesh(
+            f"{geometry}1d",
+            dx=list(np.diff(radii)),
+            origin=(float(radii[0]),),
+            boundaries=ends | {"outer": [float(radii[-1])]},
+            comm=comm,
+        )
     assert case.mesh is not None
     mesh = distributed_mesh(case.mesh, case.source, comm)
     try:
@@ -201,7 +205,7 @@ def _space(case: TransportCase, comm: MPI.Comm) -> tuple[Mesh | Shells, Mesh]:
     for name in ("quasiparticles", "phonons"):
         for number, interface in enumerate(getattr(case, name).interfaces):
             require_touching(mesh, f"{case.source}: {name}.interfaces[{number}]", interface.between)
-    return mesh, mesh
+    return mesh
 
 
 def _insulating(case: TransportCase, mesh: Mesh) -> Bools:

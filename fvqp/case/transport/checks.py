@@ -44,8 +44,8 @@ def problems(case: TransportCase) -> Iterator[tuple[str, str]]:
     if case.regions and case.body is not None:
         yield (
             "regions",
-            "are those of a mesh; shells have one material, and mesh.shape of kind spherical1d or "
-            "cylindrical1d has regions where species diffuse",
+            "are those of a mesh; [body] has one material, and mesh.shape of kind spherical1d or "
+            "cylindrical1d has regions",
         )
     for species in ("quasiparticles", "phonons"):
         yield from _of_motion(case, species)

@@ -132,8 +132,7 @@ def doubts_of_law(
             source[one.owned] = rate * process.law.density / units.time
     if law is None:
         return {}
-    space = body.space
-    owned = (space if isinstance(space, Mesh) else space.chain).global_id[: body.n_owned]
+    owned = mesh.global_id[: body.n_owned]
     everywhere = np.zeros(mesh.n_global)
     for cells, values in body.comm.allgather((owned, c)):
         everywhere[cells] = values

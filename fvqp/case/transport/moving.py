@@ -11,8 +11,9 @@ from fvqp.case.transport.schema import TransportCase
 from fvqp.case.transport.species import Quasiparticles, TransportPhonons
 from fvqp.errors import CaseError
 from fvqp.mesh import Mesh
+from fvqp.mesh.shapes import Shape
 from fvqp.models.boltzmann import Diffusion, DiscreteOrdinates, Immobile
-from fvqp.models.boltzmann.motion import Motion
+from fvqp.models.boltzmann.motion import CLOSED, Motion
 from fvqp.transport.directions import (
     Directions,
     branched,
@@ -24,9 +25,22 @@ from fvqp.transport.directions import (
     spherical,
 )
 from fvqp.transport.level_symmetric import level_symmetric
-from fvqp.transport.radial import Shells
 from fvqp.transport.walls import AcousticInterface, TransmittingInterface
 from fvqp.typing import Floats
+
+#: Keys of directions that a geometry has no use for, and its name.
+UNUSED: dict[int | str, tuple[str, ...]] = {
+    1: ("quadrature", "azimuths"),
+    "revolved": ("quadrature", "degree"),
+    "spherical": ("quadrature", "degree", "azimuths"),
+    "cylindrical": ("quadrature", "degree"),
+}
+NAMES: dict[int | str, str] = {
+    1: "on a mesh of dimension 1",
+    "revolved": "on a mesh of radius and height",
+    "spherical": "in the shells of a sphere",
+    "cylindrical": "in the shells of a cylinder",
+}
 
 
 def directions(case: TransportCase, name: str, geometry: int | str) -> Directions | None:
@@ -34,7 +48,8 @@ def directions(case: TransportCase, name: str, geometry: int | str) -> Direction
 
     Args:
         case, name: whose.
-        geometry: dimension of the mesh, ``"revolved"`` if that is of radius and height, or that of `Shells`.
+        geometry: dimension of the mesh, ``"revolved"`` if that is of radius and height, its coordinates
+            if it is a line in radius.
     """
     species: Quasiparticles | TransportPhonons = getattr(case, name)
     if species.motion != "ordinates":
@@ -50,23 +65,16 @@ def directions(case: TransportCase, name: str, geometry: int | str) -> Direction
 
 
 def _set(species: Quasiparticles | TransportPhonons, geometry: int | str) -> Directions:
+    for key in UNUSED.get(geometry, ()):
+        if key in species.model_fields_set:
+            raise CaseError(f"{key}: is not used {NAMES[geometry]}, which has directions of its own")
     if geometry == "spherical":
         return spherical(species.directions)
     if geometry == "cylindrical":
         return cylindrical(species.directions, species.azimuths)
     if geometry == "revolved":
-        for key in ("quadrature", "degree"):
-            if key in species.model_fields_set:
-                raise CaseError(
-                    f"{key}: is not used on a mesh of radius and height, which has levels of its own"
-                )
         return revolved(species.directions, species.azimuths)
     if geometry == 1:
-        for key in ("quadrature", "azimuths"):
-            if key in species.model_fields_set:
-                raise CaseError(
-                    f"{key}: is not used on a mesh of dimension 1, whose directions are polar ones"
-                )
         return gauss_legendre(species.directions)
     if species.quadrature == "lebedev":
         assert species.degree is not None
@@ -78,14 +86,14 @@ def _set(species: Quasiparticles | TransportPhonons, geometry: int | str) -> Dir
     return solid if geometry == 3 else solid.folded((0.0, 0.0, 1.0))
 
 
-def geometry_of(space: Mesh | Shells) -> int | str:
+def geometry_of(mesh: Mesh | Shape) -> int | str:
     """Return the geometry that decides on the directions of a body, see `directions`."""
-    if isinstance(space, Shells):
-        return space.geometry
-    return "revolved" if space.dim == 2 and space.coordinates == "cylindrical" else space.dim
+    if mesh.coordinates == "cartesian":
+        return mesh.dim
+    return "revolved" if mesh.dim == 2 else mesh.coordinates
 
 
-def motion(case: TransportCase, name: str, space: Mesh | Shells, media: MediaBuilder) -> Motion:
+def motion(case: TransportCase, name: str, media: MediaBuilder) -> Motion:
     """Return the motion of ``quasiparticles`` or ``phonons``; raise `CaseError` if keys contradict each
     other."""
     species: Quasiparticles | TransportPhonons = getattr(case, name)
@@ -104,6 +112,9 @@ def motion(case: TransportCase, name: str, space: Mesh | Shells, media: MediaBui
         key: wall.wall(BoundarySite(points, bath, outside, largest, media.unit, f"{name}.walls.{key}"))
         for key, wall in species.walls.items()
     }
+    if case.body is not None:
+        named = ("outer", "inner") if case.body.inner_radius else ("outer",)
+        walls = {key: walls.get(key, CLOSED) for key in named}
     interfaces: list[TransmittingInterface | AcousticInterface] = []
     for number, given in enumerate(species.interfaces):
         if isinstance(given, PhononInterface) and given.mass_densities is not None:
@@ -115,6 +126,6 @@ def motion(case: TransportCase, name: str, space: Mesh | Shells, media: MediaBui
         return Diffusion(
             walls=walls, interfaces=[i for i in interfaces if isinstance(i, TransmittingInterface)]
         )
-    chosen = directions(case, name, geometry_of(space))
+    chosen = directions(case, name, geometry_of(media.mesh))
     assert chosen is not None
     return DiscreteOrdinates(chosen, walls, interfaces=interfaces, scheme=species.scheme)

@@ -172,7 +172,8 @@ class TransportRecorder(Recorder):
             if found.shape != needed.shape:
                 raise CheckpointError(
                     f"checkpoint.h5: {name} counts what passed {len(found)} places, this program needs "
-                    f"{len(needed)}: an earlier version did not count interfaces; choose another folder"
+                    f"{len(needed)}: an earlier version counted other walls and interfaces; choose "
+                    "another folder"
                 )
         self.start = float(earlier.numbers["start"])
         return state, counters, float(earlier.numbers["next_step"])

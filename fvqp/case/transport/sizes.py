@@ -12,7 +12,7 @@ from mpi4py import MPI
 
 from fvqp.case.evolution import number_of_times
 from fvqp.case.process import given_processes
-from fvqp.case.transport.moving import directions
+from fvqp.case.transport.moving import directions, geometry_of
 from fvqp.case.transport.schema import TransportCase
 from fvqp.energy import EnergyAxis
 from fvqp.errors import CaseError
@@ -122,9 +122,7 @@ def cells(case: TransportCase) -> tuple[int, int | str] | None:
     shape = case.mesh.shape
     if shape is None:
         return None
-    made = SHAPES[shape.kind]
-    revolved = made.dim == 2 and made.coordinates == "cylindrical"
-    return ceil(prod(count for _, count in shape.counts()) - 1e-6), "revolved" if revolved else made.dim
+    return ceil(prod(count for _, count in shape.counts()) - 1e-6), geometry_of(SHAPES[shape.kind])
 
 
 def sizes(

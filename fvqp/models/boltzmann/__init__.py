@@ -8,7 +8,7 @@ metres/τ0 (theory: transport)::
                   processes={"escape": PhononEscape(grid, coupling, tau)})
     trap = Medium(ElectronPhonon(grid, coupling), gap=0.8, fermi_velocity=v_F, free_path=l)
     problem = BoltzmannProblem(
-        mesh,                                        # a Mesh, or Shells of a sphere or cylinder
+        mesh,                                # a Mesh; a line in radius for the shells of a sphere or cylinder
         grid,
         [(mesh.regions["film"], film), (mesh.regions["trap"], trap)],     # or one Medium for all cells
         quasiparticles=Diffusion(),            # or Immobile(), or DiscreteOrdinates(directions, walls={...})

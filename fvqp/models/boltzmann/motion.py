@@ -46,7 +46,7 @@ class Diffusion:
     """Diffusion with ``vℓ/3``: the limit of many elastic collisions in every cell.
 
     Attributes:
-        walls: by name of outer boundaries (``outer`` and ``inner`` of shells).
+        walls: by name of outer boundaries.
         elsewhere: at boundaries without a name there; nothing passes by default.
         interfaces: between regions of a mesh.
         inelastic: whether collisions with phonons shorten the free path too.

@@ -19,7 +19,6 @@ from fvqp.models.boltzmann.local_cells import LocalCells
 from fvqp.models.boltzmann.medium import Medium, filled
 from fvqp.models.boltzmann.motion import DiffusionOperator, Immobile, Motion, OrdinatesOperator
 from fvqp.models.boltzmann.state import BoltzmannLedger, Counters, Moment, Rates, Species, State
-from fvqp.transport.radial import Shells
 from fvqp.typing import Floats
 
 Operator = Immobile | OrdinatesOperator | DiffusionOperator
@@ -40,7 +39,7 @@ class BoltzmannProblem:
 
     def __init__(
         self,
-        space: Mesh | Shells,
+        space: Mesh,
         grid: EnergyAxis,
         media: Medium | Sequence[tuple[ArrayLike, Medium]],
         *,
@@ -49,7 +48,7 @@ class BoltzmannProblem:
     ) -> None:
         """
         Args:
-            space: shells or a mesh, distributed.
+            space: a mesh, distributed.
             grid: energies.
             media: one for all cells, or pairs of local cell numbers (ghosts included, as in
                 ``Mesh.regions``) and what fills them.

@@ -186,5 +186,5 @@ def test_a_checkpoint_without_interfaces_is_refused() -> None:
     numbers["lost_n"] = numbers["lost_n"][:-1]
     arrays = {"f": state.f, "n": state.n, "gap": state.gap, "gap_rate": state.gap}
     earlier = SimpleNamespace(arrays=arrays, numbers=numbers)
-    with pytest.raises(CheckpointError, match="lost_n counts what passed 3 places, this program needs 4"):
+    with pytest.raises(CheckpointError, match="lost_n counts what passed 2 places, this program needs 3"):
         recorder.restored(earlier)

@@ -97,3 +97,34 @@ def test_maps_name_their_axes(kind: str, labels: tuple[str, str | None]) -> None
     axes = figure.axes[0]
     assert axes.get_xlabel() == f"${labels[0]}$ (µm)"
     assert labels[1] is None or axes.get_ylabel() == f"${labels[1]}$ (µm)"
+
+
+@pytest.mark.parametrize("geometry", ["sphere", "cylinder"])
+def test_a_body_is_a_mesh_of_shells(geometry: str) -> None:
+    """The same results from a line in radius."""
+    body = copy.deepcopy(SPHERE)
+    body["body"]["geometry"] = geometry
+    body["evolution"]["end"] = "20 ps"
+    mesh = copy.deepcopy(body)
+    radius, shells = mesh.pop("body")["radius"], body["body"]["shells"]
+    kind = "spherical1d" if geometry == "sphere" else "cylindrical1d"
+    mesh["mesh"] = {"shape": {"kind": kind, "nx": shells, "Lx": radius}}
+    for species in ("quasiparticles", "phonons"):
+        walls = mesh[species].get("walls", {})
+        if "outer" in walls:
+            walls["right"] = walls.pop("outer")
+    expected = fvqp.run(body).dataset
+    found = fvqp.run(mesh).dataset
+    for name in ("energy_qp", "energy_ph", "energy_escaped", "n_qp"):
+        assert found[name].values == pytest.approx(expected[name].values, rel=1e-11, abs=0.0)
+
+
+def test_keys_of_directions_that_shells_have_no_use_for() -> None:
+    data = copy.deepcopy(SPHERE)
+    del data["body"]
+    data["mesh"] = {"shape": {"kind": "spherical1d", "nx": 4, "Lx": "4 um"}}
+    for species in ("quasiparticles", "phonons"):
+        data[species]["walls"] = {}
+    data["phonons"]["azimuths"] = 6
+    with pytest.raises(CaseError, match="phonons.azimuths: is not used in the shells of a sphere"):
+        fvqp.run(data)
