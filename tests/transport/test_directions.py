@@ -11,7 +11,6 @@ from scipy.special import gamma
 from fvqp.errors import CaseError
 from fvqp.transport import directions
 from fvqp.transport.directions import FULL, Directions
-from fvqp.transport.level_symmetric import level_symmetric
 
 SETS = {
     "line": directions.gauss_legendre(8),
@@ -20,7 +19,6 @@ SETS = {
     "smallest product": directions.product(2, 4),
     "large product": directions.product(14, 44),
     "lebedev": directions.lebedev(15),
-    "level-symmetric": level_symmetric(8),
     "film": directions.lebedev(15).folded((0.0, 0.0, 1.0)),
     "sphere": directions.spherical(8),
 }
@@ -69,10 +67,6 @@ def first_wrong_degree(here: Directions) -> int:
         (directions.product(8, 20), 7),
         (directions.product(12, 36), 11),
         *((directions.lebedev(n), n) for n in (3, 9, 15, 21)),
-        *((level_symmetric(n), n + 1) for n in (2, 4, 6, 8, 10)),
-        (level_symmetric(12), 11),
-        (level_symmetric(14), 15),
-        (level_symmetric(16), 15),
     ],
     ids=lambda value: value.name if isinstance(value, Directions) else str(value),
 )
@@ -84,27 +78,6 @@ def test_exact_up_to_a_degree(here: Directions, degree: int) -> None:
     assert here.vectors[here.inverse()] == pytest.approx(-here.vectors, abs=1e-12)
     assert np.all(here.weights > 0.0)
     assert first_wrong_degree(here) == degree + 1
-
-
-#: Smallest component, and weights over π/2: E. E. Lewis and W. F. Miller, Computational Methods of Neutron
-#: Transport (Wiley, 1984), table 4-1.
-PUBLISHED = {
-    4: (0.3500212, [1 / 3]),
-    6: (0.2666355, [0.1761263, 0.1572071]),
-    8: (0.2182179, [0.1209877, 0.0907407, 0.0925926]),
-    12: (0.1672126, [0.0707626, 0.0558811, 0.0373377, 0.0502819, 0.0258513]),
-}
-
-
-@pytest.mark.parametrize("order", PUBLISHED)
-def test_published_level_symmetric_sets(order: int) -> None:
-    here = level_symmetric(order)
-    smallest, weights = PUBLISHED[order]
-    assert here.count == order * (order + 2)
-    assert np.unique(np.round(np.abs(here.vectors), 9)).size == order // 2
-    assert np.abs(here.vectors).min() == pytest.approx(smallest, abs=1e-7)
-    found = np.unique(np.round(here.weights / (np.pi / 2.0), 7))
-    assert found == pytest.approx(sorted(weights), abs=3e-7)
 
 
 X, Y, Z = np.eye(3)
@@ -142,10 +115,9 @@ def test_isotropic_flux_of_other_sets() -> None:
         oblique = np.array([directions.product(8, azimuths).half_range(n) - 1.0 for n in turned])
         assert low < oblique.min() < 0.8 * low and 0.8 * high < oblique.max() < high
     assert directions.lebedev(15).half_range(X) == pytest.approx(0.985, abs=5e-4)
-    assert level_symmetric(8).half_range(X) == pytest.approx(1.017, abs=5e-4)
 
 
-@pytest.mark.parametrize("name", ["product", "lebedev", "level-symmetric"])
+@pytest.mark.parametrize("name", ["product", "lebedev"])
 def test_reflections(name: str) -> None:
     here = SETS[name]
     for n in (np.eye(3)[0], np.eye(3)[2], np.array([1.0, 1.0, 0.0]) / np.sqrt(2.0)):
@@ -193,8 +165,6 @@ def test_levels(here: directions.RadialDirections) -> None:
         (lambda: directions.revolved(3, 4), "even number of polar directions"),
         (lambda: directions.product(4, 6), "multiple of four azimuths, not 6"),
         (lambda: directions.cylindrical(4, 3), "even number of azimuths, not 3"),
-        (lambda: level_symmetric(7), "even number of levels from 2 to 16, not 7"),
-        (lambda: level_symmetric(18), "even number of levels from 2 to 16, not 18"),
         (lambda: directions.lebedev(13), "no Lebedev set of degree 13; degrees are 3, 5"),
     ],
 )

@@ -18,8 +18,7 @@ from fvqp.energy import EnergyAxis
 from fvqp.mesh import Mesh, build_mesh, read_raw
 from fvqp.models.boltzmann import BoltzmannProblem, Diffusion, DiscreteOrdinates, Medium
 from fvqp.models.boltzmann.steady import SteadySolver, net_power
-from fvqp.transport.directions import Directions, revolved, spherical
-from fvqp.transport.level_symmetric import level_symmetric
+from fvqp.transport.directions import Directions, lebedev, revolved, spherical
 from fvqp.transport.walls import MIRROR, Wall
 
 GRID = EnergyAxis.uniform(0.25, 2.5)
@@ -109,7 +108,7 @@ def test_radial_axisymmetric_and_solid_results_agree(tmp_path: Path, motion: str
     results = [
         extrapolated(shells, spherical(8) if flies else None, 1),
         extrapolated(flat, revolved(4, 6) if flies else None, 2),
-        extrapolated(solid, level_symmetric(4) if flies else None, 3),
+        extrapolated(solid, lebedev(9) if flies else None, 3),
     ]
     for (_, error), most in zip(results, (0.001, 0.005, 0.025), strict=True):
         assert error < most

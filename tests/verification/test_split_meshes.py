@@ -13,7 +13,7 @@ from transport_problems import gmsh_model
 
 from fvqp.mesh import Mesh, build_mesh, read_raw
 from fvqp.transport.diffusive_limit import DiffusiveLimit
-from fvqp.transport.level_symmetric import level_symmetric
+from fvqp.transport.directions import lebedev
 from fvqp.transport.ordinates import mesh_streaming
 from fvqp.transport.walls import Wall
 
@@ -38,7 +38,7 @@ def split(path: Path, body: str, times: int, *, put_back: bool = True) -> Mesh:
 
 def diffusion(mesh: Mesh) -> DiffusiveLimit:
     """Between closed walls."""
-    streaming = mesh_streaming(mesh, level_symmetric(4), [1.0], {}, elsewhere=CLOSED, scheme="linear")
+    streaming = mesh_streaming(mesh, lebedev(9), [1.0], {}, elsewhere=CLOSED, scheme="linear")
     return DiffusiveLimit(streaming, np.ones((1, 1)))
 
 

@@ -291,8 +291,7 @@ def _of_directions(case: TransportCase, species: str) -> Iterator[tuple[str, str
         if case.body.geometry == "sphere" and "azimuths" in given:
             yield f"{species}.azimuths", "is not used in a sphere"
         return
-    unused = {"product": ("degree",), "level_symmetric": ("azimuths", "degree")}
-    for key in unused.get(motion.quadrature, ("directions", "azimuths")):
+    for key in ("degree",) if motion.quadrature == "product" else ("directions", "azimuths"):
         if key in given:
             yield f"{species}.{key}", f'is not used with quadrature = "{motion.quadrature}"'
     if motion.quadrature == "lebedev" and motion.degree is None:

@@ -24,7 +24,6 @@ from fvqp.transport.directions import (
     revolved,
     spherical,
 )
-from fvqp.transport.level_symmetric import level_symmetric
 from fvqp.transport.walls import AcousticInterface, TransmittingInterface
 from fvqp.typing import Floats
 
@@ -79,8 +78,6 @@ def _set(species: Quasiparticles | TransportPhonons, geometry: int | str) -> Dir
     if species.quadrature == "lebedev":
         assert species.degree is not None
         solid = lebedev(species.degree)
-    elif species.quadrature == "level_symmetric":
-        solid = level_symmetric(species.directions)
     else:
         solid = product(species.directions, species.azimuths)
     return solid if geometry == 3 else solid.folded((0.0, 0.0, 1.0))

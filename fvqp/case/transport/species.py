@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from fvqp.case.boltzmann.schema import Escape
 from fvqp.case.quantities import Diffusivity, Length, Speed
@@ -19,6 +19,15 @@ MAX_DIRECTIONS = 1000
 Directions = Annotated[Count, Field(le=MAX_DIRECTIONS)]
 
 
+def _known_set(value: object) -> object:
+    if value == "level_symmetric":
+        raise ValueError(
+            'there are no level-symmetric sets; "lebedev" has their symmetry, with degree = 9 in place of 4 '
+            "directions and 15 in place of 8"
+        )
+    return value
+
+
 class Motion(Table):
     """Motion of a species."""
 
@@ -29,14 +38,13 @@ class Motion(Table):
     motion: Literal["still", "diffusive", "ordinates"] = "still"
     """``ordinates``: straight on along a set of directions, with scattering; ``diffusive``: the limit of much
     elastic scattering; ``still``: not at all."""
-    quadrature: Literal["product", "level_symmetric", "lebedev"] = "product"
+    quadrature: Annotated[Literal["product", "lebedev"], BeforeValidator(_known_set)] = "product"
     """Ordinates on plane and solid meshes: Gauss' rules along z and around it, with the exact flux of
-    isotropic particles through planes of constant x, y or z; the same levels along x, y and z; Lebedev's
-    sets. The last two are the better ones for walls that lean against the axes."""
+    isotropic particles through planes of constant x, y or z; Lebedev's sets, which are the better ones for
+    walls that lean against the axes."""
     directions: Directions = 8
     """Ordinates: polar directions of the set, even: of the angle with the radius, or with the axis z of a
-    mesh or that of revolution; 2 send 4 to 15 % too many particles to walls, from 4 on the flux is exact.
-    Levels along each axis of a level-symmetric set, 2 to 16."""
+    mesh or that of revolution; 2 send 4 to 15 % too many particles to walls, from 4 on the flux is exact."""
     azimuths: Directions = 8
     """Ordinates in cylinders and bodies of revolution, half-way around the axis, even; and of product sets on
     plane and solid meshes: directions around the axis, a multiple of four. 2 and 4 of them are the fewest,

@@ -208,13 +208,12 @@ def slanted(path: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("quadrature", ["product", "level_symmetric", "lebedev"])
+@pytest.mark.parametrize("quadrature", ["product", "lebedev"])
 def test_a_mirror_that_directions_cannot_represent(said: Said, tmp_path: Path, quadrature: str) -> None:
     """A specular wall that is oblique to a set; the same wall may be rough."""
     slanted(tmp_path / "film.msh")
     given = {
         "product": {"directions": 2, "azimuths": 4},
-        "level_symmetric": {"directions": 4},
         "lebedev": {"degree": 5},
     }[quadrature]
     changes = {
