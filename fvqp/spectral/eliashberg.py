@@ -69,11 +69,6 @@ class BinnedEliashberg:
         return self.number / self.s
 
     @property
-    def q(self) -> Floats:
-        """``∫ ϕ dε / Δ0``, for kernels written with Δ² q_i q_j; 0 in the normal state."""
-        return self.p / self.gap if self.gap > 0.0 else np.zeros_like(self.p)
-
-    @property
     def dos(self) -> Floats:
         """Mean of ρ over the bins."""
         return self.s / np.diff(self.edges)

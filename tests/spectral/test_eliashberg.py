@@ -162,7 +162,7 @@ def test_bins_are_integrals_of_the_spectrum(sn_solution) -> None:
     # below the phonons Δ hardly varies: the BCS measure to the square of energy over phonon energy
     above = np.maximum(edges, edge)
     assert coarse.s[2:5] == pytest.approx(np.diff(np.sqrt(above**2 - edge**2))[2:5], rel=0.02)
-    assert coarse.q[2:5] == pytest.approx(np.diff(np.arccosh(above / edge))[2:5], rel=0.02)
+    assert (coarse.p / coarse.gap)[2:5] == pytest.approx(np.diff(np.arccosh(above / edge))[2:5], rel=0.02)
     assert coarse.s[0] < 1e-6 * edge
     assert coarse.dos[3] * (edges[4] - edges[3]) == pytest.approx(coarse.s[3])
     assert coarse.pair_amplitude[3] * (edges[4] - edges[3]) == pytest.approx(coarse.p[3])
@@ -183,7 +183,7 @@ def test_renormalization_of_the_normal_metal() -> None:
     assert bins.s == pytest.approx(np.diff(bins.edges), rel=1e-9)
     assert bins.renormalization[0] == pytest.approx(1.6, rel=1e-3)
     assert bins.renormalization[2] == pytest.approx(1.0, abs=0.03)
-    assert np.all(bins.q == 0.0)
+    assert np.all(bins.p == 0.0)
     assert normal.gap_edge == 0.0
 
 
