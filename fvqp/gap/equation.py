@@ -23,7 +23,7 @@ from fvqp.errors import CaseError
 from fvqp.kernel_cache import njit
 from fvqp.spectral import BinnedSpectrum, bin_averages, supercurrent_integral
 from fvqp.spectral.branch import SMALLEST_BROADENING, parts, retarded_root
-from fvqp.spectral.integrals import antiderivative
+from fvqp.spectral.integrals import PAIRING, antiderivative
 from fvqp.spectral.usadel import check_parameters
 from fvqp.typing import Floats
 
@@ -294,9 +294,11 @@ def _equilibrium_residual(
     gap: float, depairing: float, broadening: float, t: float, cutoff: float, inverse_coupling: float
 ) -> float:
     """``r(Δ)`` in equilibrium."""
-    start = antiderivative(1, 0.0, gap, depairing, broadening)
+    start = antiderivative(PAIRING, 0.0, gap, depairing, broadening)
     # The antiderivative tends to ln 2ω_D, which is 1/λ of the weak-coupling limit.
-    whole = -start if np.isinf(cutoff) else antiderivative(1, cutoff, gap, depairing, broadening) - start
+    whole = (
+        -start if np.isinf(cutoff) else antiderivative(PAIRING, cutoff, gap, depairing, broadening) - start
+    )
     return whole - inverse_coupling - _thermal_part(gap, depairing, broadening, t, cutoff)
 
 

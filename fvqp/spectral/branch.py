@@ -27,6 +27,9 @@ from fvqp.kernel_cache import njit
 # Γ → 0+ is taken here: energies of order Δ are not known any better in double precision.
 SMALLEST_BROADENING = 1e-13
 
+#: For calls of compiled functions, which numba compiles once more for a False that it knows.
+NO = np.bool_(False)
+
 _ACCEPTED = 1e-15
 _MAX_ITERATIONS = 14
 
@@ -84,7 +87,7 @@ def _continuation(gap: float, depairing: float, s: complex) -> Root:
     target = s.real
     broadening = 10.0 * (gap + depairing + abs(s))
     here = complex(broadening, s.imag)
-    root, in_t, _ = _attempt(gap / (2.0 * (here + depairing)), False, gap, depairing, here)
+    root, in_t, _ = _attempt(gap / (2.0 * (here + depairing)), NO, gap, depairing, here)
     factor = 0.2
     while broadening > target:
         trial = max(broadening * factor, target)
@@ -128,7 +131,7 @@ def retarded_root(
     # Depairing acts as a broadening ζG: none of it below the gap, all of it (G = 1) far above it.
     shifted = s + depairing if (depairing > gap or s.imag > gap) else s
     root = _root_of_sum(gap, shifted)
-    x, in_t, found = _attempt(gap / (shifted + root), False, gap, depairing, s)
+    x, in_t, found = _attempt(gap / (shifted + root), NO, gap, depairing, s)
     if found:
         return x, in_t, True
     return _continuation(gap, depairing, s)

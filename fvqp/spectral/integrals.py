@@ -17,9 +17,12 @@ from numpy.typing import ArrayLike
 
 from fvqp.errors import CaseError
 from fvqp.kernel_cache import njit
-from fvqp.spectral.branch import SMALLEST_BROADENING, retarded_root
+from fvqp.spectral.branch import NO, SMALLEST_BROADENING, retarded_root
 from fvqp.spectral.usadel import check_parameters
 from fvqp.typing import Floats
+
+#: Number of the integral of Im F; as a literal, numba would compile `antiderivative` once more for it.
+PAIRING = np.int64(1)
 
 
 def dos_integral(energy: ArrayLike, gap: ArrayLike, depairing: ArrayLike, broadening: ArrayLike) -> Floats:
@@ -31,7 +34,7 @@ def pairing_integral(
     energy: ArrayLike, gap: ArrayLike, depairing: ArrayLike, broadening: ArrayLike
 ) -> Floats:
     """``(1/Δ) ∫_0^ε Im F dε'``, the integral of the gap equation; finite also at Δ = 0."""
-    return _integral(1, energy, gap, depairing, broadening)
+    return _integral(PAIRING, energy, gap, depairing, broadening)
 
 
 def supercurrent_integral(
@@ -42,7 +45,7 @@ def supercurrent_integral(
 
 
 def _integral(
-    which: int, energy: ArrayLike, gap: ArrayLike, depairing: ArrayLike, broadening: ArrayLike
+    which: int | np.int64, energy: ArrayLike, gap: ArrayLike, depairing: ArrayLike, broadening: ArrayLike
 ) -> Floats:
     energies, gaps, depairings, broadenings = np.broadcast_arrays(
         *(np.asarray(a, dtype=np.float64) for a in (energy, gap, depairing, broadening))
@@ -64,7 +67,7 @@ def antiderivative(which: int, energy: float, gap: float, depairing: float, broa
         if which == 0:
             return energy
         return np.log(2.0 * abs(s + depairing)) if which == 1 else 0.5 * np.pi * gap - 2.0 / 3.0 * depairing
-    x, in_t, _ = retarded_root(gap, depairing, s, 0j, False, False)
+    x, in_t, _ = retarded_root(gap, depairing, s, 0j, NO, NO)
     if in_t:
         square = x * x
         cos_u = (1.0 - square) / (1.0 + square)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from fvqp.kernel_cache import njit
 from fvqp.transport.operator_tables import Coefficients, LeadCells, Links, OperatorFaces  # noqa: F401
-from fvqp.transport.two_point_kernels import entry, projected
+from fvqp.transport.two_point_kernels import ONE, ZERO, entry, projected
 
 #: `OperatorFaces.junction`: no lead at this face, or a reservoir that prescribes its value.
 NONE = -1
@@ -111,7 +111,7 @@ def add_matrix(faces, entries, coefficients, links, leads, capacity, indptr, dia
                     for e in range(n_energies):
                         values[here, e] += links.tunnel[a, lead, side, e]
             if advected:
-                tl = entry(indptr, c, own, 2, 1, 0)
+                tl = entry(indptr, c, own, n_comp, ONE, ZERO)
                 if lead == RESERVOIR:
                     for e in range(n_energies):
                         values[tl, e] += links.advected[f, e]
@@ -120,9 +120,9 @@ def add_matrix(faces, entries, coefficients, links, leads, capacity, indptr, dia
                     sign = 1.0 - 2.0 * side
                     mine = sign * (w if side == 0 else 1.0 - w)
                     theirs = sign - mine
-                    lt = entry(indptr, c, own, 2, 0, 1)
-                    tl_there = entry(indptr, c, other, 2, 1, 0)
-                    lt_there = entry(indptr, c, other, 2, 0, 1)
+                    lt = entry(indptr, c, own, n_comp, ZERO, ONE)
+                    tl_there = entry(indptr, c, other, n_comp, ONE, ZERO)
+                    lt_there = entry(indptr, c, other, n_comp, ZERO, ONE)
                     for e in range(n_energies):
                         q = links.advected[f, e]
                         values[lt, e] -= mine * q
@@ -185,10 +185,10 @@ def rates(faces, points, coefficients, links, leads, capacity, gradient, x, exte
             if lead == RESERVOIR:
                 l_face, t_face = external[0, term, e], external[1, term, e]
             else:
-                l_face = w * projected(points, f, 0, c0, 0, e, gradient, x)
-                t_face = w * projected(points, f, 0, c0, 1, e, gradient, x)
-                l_face += (1.0 - w) * projected(points, f, 1, c1, 0, e, gradient, x)
-                t_face += (1.0 - w) * projected(points, f, 1, c1, 1, e, gradient, x)
+                l_face = w * projected(points, f, ZERO, c0, ZERO, e, gradient, x)
+                t_face = w * projected(points, f, ZERO, c0, ONE, e, gradient, x)
+                l_face += (1.0 - w) * projected(points, f, ONE, c1, ZERO, e, gradient, x)
+                t_face += (1.0 - w) * projected(points, f, ONE, c1, ONE, e, gradient, x)
             for side in range(2):
                 c = faces.cells[f, side]
                 if c >= 0 and c < n_owned:

@@ -9,10 +9,14 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import numpy as np
 from numpy.typing import NDArray
 
 from fvqp.kernel_cache import njit
 from fvqp.simd import LANES, add, add_multiple, load_at, mul, store_at, sub, zeros
+
+#: For calls of compiled functions, which numba compiles once more for every literal.
+ZERO, ONE = np.int64(0), np.int64(1)
 
 
 class TwoPointFaces(NamedTuple):
@@ -106,8 +110,8 @@ def add_flows(faces, conductance, gradient, x, external, out, current):
                 if counts:
                     store_at(entering, at_row + first, add(load_at(entering, at_row + first), flow))
             for e in range(whole, n_energies):
-                flow = external[a, row, e] if c1 < 0 else projected(faces, f, 1, c1, a, e, gradient, x)
-                flow -= projected(faces, f, 0, c0, a, e, gradient, x)
+                flow = external[a, row, e] if c1 < 0 else projected(faces, f, ONE, c1, a, e, gradient, x)
+                flow -= projected(faces, f, ZERO, c0, a, e, gradient, x)
                 flow *= conductance[b, f, e] if by_energy else g
                 if into0:
                     out[c0, a, e] += flow
@@ -204,10 +208,10 @@ def beside(faces, gradient, x, external, out):
                 store_at(found, here + first, inner)
                 store_at(found, there + first, outer)
             for e in range(whole, n_energies):
-                value = projected(faces, f, 0, c0, a, e, gradient, x)
+                value = projected(faces, f, ZERO, c0, a, e, gradient, x)
                 out[f, 0, a, e] = value
                 if c1 >= 0:
-                    value = projected(faces, f, 1, c1, a, e, gradient, x)
+                    value = projected(faces, f, ONE, c1, a, e, gradient, x)
                 elif row >= 0:
                     value = external[a, row, e]
                 out[f, 1, a, e] = value
