@@ -17,7 +17,7 @@ from mpi4py import MPI
 from fvqp.collisions import Spectra
 from fvqp.models.kinetics import L, T
 from fvqp.models.usadel import Solution, UsadelProblem
-from fvqp.solvers.gmres import gmres
+from fvqp.solvers.matrix_free import gmres
 from fvqp.typing import Floats
 
 #: Accuracy of the estimate, and GMRES directions at most.
@@ -80,7 +80,13 @@ def neglected_relaxation(problem: UsadelProblem, solution: Solution) -> float:
     driving = -collided_by(driven)
     if not comm.allreduce(bool(np.any(driving)), MPI.LOR):
         return 0.0
+    # From the left: residuals are measured as errors of f_T.
     change = gmres(
-        action, driving, comm=comm, prefix=OPTIONS, rtol=RTOL, most=MAX_DIRECTIONS, precondition=invert
+        lambda step: invert(action(step)),
+        invert(driving),
+        comm=comm,
+        prefix=OPTIONS,
+        rtol=RTOL,
+        most=MAX_DIRECTIONS,
     ).x
     return largest(change[:, 0]) / whole

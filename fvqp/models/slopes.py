@@ -20,7 +20,7 @@ from fvqp.errors import ConvergenceError
 from fvqp.models.kinetics import KineticState, L, SpectralState, T
 from fvqp.models.operating_point import Iteration
 from fvqp.models.usadel import Solution, UsadelProblem
-from fvqp.solvers.gmres import gmres
+from fvqp.solvers.matrix_free import gmres
 from fvqp.typing import Floats
 
 Value = TypeVar("Value", float, Floats)
@@ -214,7 +214,7 @@ def _of_all(problem: UsadelProblem, solution: Solution, direction: Floats) -> Fl
 
     along = driving
     if tangent.largest(driving) > 0.0:
-        along, left, _ = gmres(
+        along, left, *_ = gmres(
             action, driving, comm=problem.device.mesh.comm, prefix=OPTIONS, rtol=SLOPE_RTOL,
             most=MAX_DIRECTIONS, weights=tangent.weights,
         )  # fmt: skip

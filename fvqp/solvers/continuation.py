@@ -11,7 +11,6 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from types import SimpleNamespace
 from typing import TypeVar
 
 import numpy as np
@@ -19,9 +18,8 @@ from mpi4py import MPI
 from scipy.optimize import brentq
 
 from fvqp.errors import ConvergenceError
-from fvqp.petsc import PETSc, own_errors
-from fvqp.solvers.elimination import defaults
-from fvqp.solvers.gmres import gmres
+from fvqp.petsc import PETSc
+from fvqp.solvers.matrix_free import gmres, newtonls, use_gmres
 from fvqp.typing import Floats
 
 REACHED = "the end of the range"
@@ -164,14 +162,11 @@ class _Curve:
         here = guess, guess
         reached = np.inf
 
-        def function(_snes: PETSc.SNES, y: PETSc.Vec, out: PETSc.Vec) -> None:
+        def residual(y: Floats) -> Floats:
             nonlocal here
-            z = y.array_r / root
+            z = y / root
             here = z, self.residual(z[:-1], z[-1])
-            out.array = root * np.append(here[1], self.dot(normal, z - guess))
-
-        def mult(_matrix: PETSc.Mat, x: PETSc.Vec, out: PETSc.Vec) -> None:
-            out.array = root * self._action(*here, normal, x.array_r / root)
+            return root * np.append(here[1], self.dot(normal, z - guess))
 
         def test(_snes: PETSc.SNES, step: int, _norms: tuple[float, float, float]) -> int:
             nonlocal reached
@@ -180,37 +175,26 @@ class _Curve:
                 return int(_REASON.CONVERGED_FNORM_ABS)
             return int(_REASON.ITERATING if step < NEWTON_STEPS else _REASON.DIVERGED_MAX_IT)
 
-        y = PETSc.Vec().createMPI((guess.size, PETSc.DECIDE), comm=self.comm)
-        y.array = root * guess
-        f, sizes = y.duplicate(), (y.getLocalSize(), y.getSize())
-        matrix = PETSc.Mat().createPython((sizes, sizes), SimpleNamespace(mult=mult), comm=self.comm)
-        matrix.setUp()
-        snes = PETSc.SNES().create(self.comm)
-        try:
-            snes.setOptionsPrefix(OPTIONS)
-            snes.setType("newtonls")
-            snes.setFunction(function, f)
-            snes.setJacobian(lambda snes, y, j, p: j.assemble(), matrix, matrix)
-            snes.setConvergenceTest(test)
+        def configure(snes: PETSc.SNES) -> None:
             # The step of a linear solve that has run out of directions is as good as it gets.
             snes.setMaxLinearSolveFailures(NEWTON_STEPS + 1)
-            snes.setTolerances(stol=0.0, max_it=NEWTON_STEPS + 1)
-            ksp, most = snes.getKSP(), min(MAX_DIRECTIONS, self.size + 1)
-            ksp.setType("gmres")
-            ksp.setGMRESRestart(most)
-            ksp.setTolerances(rtol=LINEAR_RTOL, atol=0.0, max_it=most)
-            ksp.getPC().setType("none")
-            with defaults(OPTIONS, {"snes_linesearch_type": "basic"}):
-                snes.setFromOptions()
-            with own_errors():
-                snes.solve(None, y)
-            found, steps = y.array_r / root, snes.getIterationNumber()
-        finally:
-            for item in (snes, matrix, f, y):
-                item.destroy()
+            most = min(MAX_DIRECTIONS, self.size + 1)
+            use_gmres(snes.getKSP(), most)
+            snes.getKSP().setTolerances(rtol=LINEAR_RTOL, atol=0.0, max_it=most)
+
+        found = newtonls(
+            residual,
+            root * guess,
+            comm=self.comm,
+            prefix=OPTIONS,
+            test=test,
+            max_steps=NEWTON_STEPS + 1,
+            action=lambda w: root * self._action(*here, normal, w / root),
+            configure=configure,
+        )
         if not reached <= self.tolerance:
             raise _TooFar("no solution is found on it")
-        return found, steps
+        return found.x / root, found.steps
 
     def tangent(self, z: Floats, forward: Floats) -> Floats:
         """Unit tangent of the curve at a solution, on the side of ``forward``."""

@@ -11,18 +11,13 @@ from mpi4py import MPI
 
 from fvqp.errors import ConvergenceError
 from fvqp.petsc import PETSc, own_errors
+from fvqp.solvers.matrix_free import REASONS
 from fvqp.typing import Floats
 
 log = logging.getLogger(__name__)
 
 #: Share of the tolerance at which refinement ends.
 REFINED = 1e-2
-
-_REASONS = {
-    value: name
-    for name, value in vars(PETSc.SNES.ConvergedReason).items()
-    if isinstance(value, int) and value < 0
-}
 
 
 @dataclass(frozen=True)
@@ -124,7 +119,7 @@ def solve_fixed_point(
     if reason <= 0 or last > tolerance:
         raise ConvergenceError(
             f"{what}: not converged after {result.evaluations} evaluations, change {last:.3g}, "
-            f"tolerance {tolerance:.3g} ({_REASONS.get(reason, reason)})"
+            f"tolerance {tolerance:.3g} ({REASONS.get(reason, reason)})"
         )
     log.debug("%s: %d evaluations, residual %.2e", what, result.evaluations, last)
     return result

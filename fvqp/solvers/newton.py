@@ -3,17 +3,18 @@ problem, and a line search."""
 
 from __future__ import annotations
 
-import contextlib
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any, Protocol
 
 import numpy as np
 from mpi4py import MPI
 
 from fvqp.errors import ConvergenceError
-from fvqp.petsc import PETSc, own_errors
+from fvqp.petsc import PETSc
+from fvqp.solvers.matrix_free import REASONS, gmres, newtonls, use_fgmres
 from fvqp.typing import Floats
 
 log = logging.getLogger(__name__)
@@ -29,12 +30,6 @@ FULL_STEPS = 8
 
 RESTART = 60
 """Basis vectors of flexible GMRES, and as many preconditioned ones."""
-
-_REASONS = {
-    value: name
-    for name, value in vars(PETSc.SNES.ConvergedReason).items()
-    if isinstance(value, int) and value < 0
-}
 
 
 class LinearizedSystem(Protocol):
@@ -133,17 +128,20 @@ def _search(
     krylov: list[int] = []
     accepted: list[Floats] = []
 
-    def function(_snes: PETSc.SNES, x: PETSc.Vec, f: PETSc.Vec) -> None:
-        f.array[:] = system.residual(np.array(x.array_r))
+    def configure(snes: PETSc.SNES) -> None:
+        def apply(_pc: PETSc.PC, r: PETSc.Vec, out: PETSc.Vec) -> None:
+            out.array = system.precondition(r.array_r.copy())
 
-    def jacobian(_snes: PETSc.SNES, x: PETSc.Vec, _j: PETSc.Mat, _p: PETSc.Mat) -> None:
-        system.linearize(np.array(x.array_r))
+        use_fgmres(snes.getKSP(), RESTART, SimpleNamespace(apply=apply))
+        snes.getKSP().setTolerances(rtol=LINEAR_RTOL, atol=0.0, max_it=5 * RESTART)
+        if improve is not None:
+            snes.setUpdate(before_step)
 
     def before_step(snes: PETSc.SNES, _step: int) -> None:
         assert improve is not None
         at = snes.getSolution()
-        at.array[:] = improve(np.array(at.array_r))
-        function(snes, at, snes.getFunction()[0])
+        at.array = improve(at.array_r.copy())
+        snes.getFunction()[0].array = system.residual(at.array_r.copy())
 
     def converged(snes: PETSc.SNES, step: int, _norms: Any) -> PETSc.SNES.ConvergedReason | int:
         here = snes.getFunction()[0].array_r
@@ -168,50 +166,24 @@ def _search(
             return PETSc.SNES.ConvergedReason.DIVERGED_MAX_IT
         return PETSc.SNES.ConvergedReason.ITERATING
 
-    x = PETSc.Vec().createMPI((len(start), PETSc.DECIDE), comm=comm)
-    x.array[:] = start
-    f = x.duplicate()
-    matrix = _shell(system, x, comm)
-    snes = PETSc.SNES().create(comm)
-    try:
-        snes.setOptionsPrefix(PREFIX)
-        snes.setType("newtonls")
-        snes.setFunction(function, f)
-        snes.setJacobian(jacobian, matrix)
-        _configure(snes.getKSP(), system, LINEAR_RTOL)
-        snes.setConvergenceTest(converged)
-        if improve is not None:
-            snes.setUpdate(before_step)
-        # A step that is too small for PETSc's taste can still be the one that reaches the tolerance.
-        snes.setTolerances(max_it=max_steps + 1, stol=0.0, rtol=0.0, atol=0.0)
-        with _unless_given(f"{PREFIX}snes_linesearch_type", search):
-            snes.setFromOptions()
-        with own_errors():
-            snes.solve(None, x)
-        reason, found = snes.getConvergedReason(), accepted[-1] if accepted else np.array(x.array_r)
-    finally:
-        for item in (snes, matrix, f, x):
-            item.destroy()
+    found = newtonls(
+        lambda x: system.residual(x.copy()),
+        start,
+        comm=comm,
+        prefix=PREFIX,
+        test=converged,
+        max_steps=max_steps + 1,
+        action=lambda step: system.action(step.copy()),
+        linearize=lambda _snes, x: system.linearize(x.copy()),
+        configure=configure,
+        search=search,
+    )
     if norms[-1] > tolerance:
         raise ConvergenceError(
             f"{what}: not converged after {len(krylov)} Newton steps, residual {norms[-1]:.3g}, tolerance "
-            f"{tolerance:.3g} ({_REASONS.get(reason, reason)})"
+            f"{tolerance:.3g} ({REASONS.get(found.reason, found.reason)})"
         )
-    return NewtonSolution(found, tuple(krylov), norms[-1])
-
-
-@contextlib.contextmanager
-def _unless_given(name: str, value: str) -> Iterator[None]:
-    """An option that the user has not set, for a while: line searches are chosen by options only."""
-    options = PETSc.Options()
-    if options.hasName(name):
-        yield
-        return
-    options.setValue(name, value)
-    try:
-        yield
-    finally:
-        options.delValue(name)
+    return NewtonSolution(accepted[-1] if accepted else found.x, tuple(krylov), norms[-1])
 
 
 def solve_linearized(
@@ -234,58 +206,12 @@ def solve_linearized(
     Raises:
         ConvergenceError: the residual does not fall by ``tolerance``.
     """
-    b = PETSc.Vec().createMPI((len(rhs), PETSc.DECIDE), comm=comm)
-    b.array[:] = rhs
-    x = b.duplicate()
-    matrix = _shell(system, x, comm)
-    ksp = PETSc.KSP().create(comm)
-    try:
-        ksp.setOptionsPrefix(f"{PREFIX}tangent_")
-        ksp.setOperators(matrix)
-        _configure(ksp, system, tolerance)
-        ksp.setFromOptions()
-        with own_errors():
-            ksp.solve(b, x)
-        reason, iterations = ksp.getConvergedReason(), ksp.getIterationNumber()
-        found = np.array(x.array_r)
-    finally:
-        for item in (ksp, matrix, x, b):
-            item.destroy()
-    if reason <= 0:
-        raise ConvergenceError(f"{what}: the linear solve gave up after {iterations} iterations ({reason})")
-    return found, iterations
-
-
-def _configure(ksp: PETSc.KSP, system: LinearizedSystem, rtol: float) -> None:
-    # Flexible, since a preconditioner that iterates is not quite linear; on the right, so that what GMRES
-    # makes small is the residual itself.
-    ksp.setType("fgmres")
-    ksp.setPCSide(PETSc.PC.Side.RIGHT)
-    ksp.setGMRESRestart(RESTART)
-    ksp.setTolerances(rtol=rtol, atol=0.0, max_it=5 * RESTART)
-    pc = ksp.getPC()
-    pc.setType("python")
-    pc.setPythonContext(_Preconditioner(system))
-
-
-def _shell(system: LinearizedSystem, like: PETSc.Vec, comm: MPI.Comm) -> PETSc.Mat:
-    sizes = (like.getLocalSize(), like.getSize())
-    matrix = PETSc.Mat().createPython((sizes, sizes), context=_Action(system), comm=comm)
-    matrix.setUp()
-    return matrix
-
-
-class _Action:
-    def __init__(self, system: LinearizedSystem) -> None:
-        self._system = system
-
-    def mult(self, _matrix: PETSc.Mat, x: PETSc.Vec, y: PETSc.Vec) -> None:
-        y.array[:] = self._system.action(np.array(x.array_r))
-
-
-class _Preconditioner:
-    def __init__(self, system: LinearizedSystem) -> None:
-        self._system = system
-
-    def apply(self, _pc: PETSc.PC, x: PETSc.Vec, y: PETSc.Vec) -> None:
-        y.array[:] = self._system.precondition(np.array(x.array_r))
+    found = gmres(
+        system.action, rhs, comm=comm, prefix=f"{PREFIX}tangent_", rtol=tolerance, most=5 * RESTART,
+        restart=RESTART, precondition=system.precondition,
+    )  # fmt: skip
+    if found.reason <= 0:
+        raise ConvergenceError(
+            f"{what}: the linear solve gave up after {found.iterations} iterations ({found.reason})"
+        )
+    return found.x, found.iterations

@@ -10,8 +10,8 @@ import numpy as np
 from mpi4py import MPI
 from numpy.typing import NDArray
 
-from fvqp.petsc import PETSc, own_errors
-from fvqp.solvers.elimination import defaults
+from fvqp.petsc import PETSc
+from fvqp.solvers.matrix_free import newtonls
 from fvqp.typing import Bools, Floats
 
 _REASON = PETSc.SNES.ConvergedReason
@@ -51,10 +51,10 @@ def newton_by_energy(
     good = np.zeros(start.shape[-1], bool)
     lost, before = good.copy(), np.full(len(good), np.inf)
 
-    def unknowns(vector: PETSc.Vec) -> NDArray[Any]:
-        return np.asarray(vector.array_r).view(start.dtype).reshape(here[:n].shape)
+    def unknowns(vector: Floats) -> NDArray[Any]:
+        return np.asarray(vector.view(start.dtype)).reshape(here[:n].shape)
 
-    def function(_snes: PETSc.SNES, x: PETSc.Vec, out: PETSc.Vec) -> None:
+    def function(x: Floats) -> Floats:
         here[:n] = unknowns(x)
         exchange(here)
         gains = residual(here)
@@ -63,11 +63,11 @@ def newton_by_energy(
         if infinite.any():
             lost[:] |= infinite & ~good
             gains[..., infinite] = 0.0
-        np.negative(gains.view(np.float64).ravel(), out=out.getArray())
+        return np.negative(gains.view(np.float64).ravel())
 
     def apply(_pc: PETSc.PC, right: PETSc.Vec, out: PETSc.Vec) -> None:
         going = ~(good | lost)
-        change, largest = step(here, -unknowns(right), going)
+        change, largest = step(here, -unknowns(right.array_r), going)
         lost[:] |= going & ~np.isfinite(largest)
         good[:] |= going & ~lost & done(largest, before)
         before[:] = largest
@@ -80,29 +80,21 @@ def newton_by_energy(
         ended = iteration > 0 and bool(np.all(good | lost))
         return int(_REASON.CONVERGED_SNORM_RELATIVE if ended else _REASON.ITERATING)
 
-    x = PETSc.Vec().createMPI((here[:n].view(np.float64).size, PETSc.DECIDE), comm=comm)
-    x.array = here[:n].view(np.float64).ravel()
-    f, sizes = x.duplicate(), (x.getLocalSize(), PETSc.DECIDE)
-    # The preconditioner is the inverse: nothing multiplies by the matrix.
-    matrix = PETSc.Mat().createPython((sizes, sizes), SimpleNamespace(), comm=comm)
-    matrix.setUp()
-    snes = PETSc.SNES().create(comm)
-    snes.setOptionsPrefix(prefix)
-    snes.getKSP().setType("preonly")
-    snes.getKSP().getPC().setType("python")
-    try:
-        snes.setFunction(function, f)
-        snes.setJacobian(lambda snes, x, j, p: j.assemble(), matrix, matrix)
-        snes.setConvergenceTest(test)
-        snes.setTolerances(stol=0.0, max_it=max_steps)
+    def configure(snes: PETSc.SNES) -> None:
+        # The preconditioner is the inverse: nothing multiplies by the matrix.
+        snes.getKSP().setType("preonly")
+        snes.getKSP().getPC().setType("python")
         snes.getKSP().getPC().setPythonContext(SimpleNamespace(apply=apply))
-        with defaults(prefix, {"snes_linesearch_type": "basic"}):
-            snes.setFromOptions()
-        with own_errors():
-            snes.solve(None, x)
-        here[:n] = unknowns(x)
-        exchange(here)
-    finally:
-        for item in (snes, matrix, f, x):
-            item.destroy()
+
+    found = newtonls(
+        function,
+        here[:n].view(np.float64).ravel(),
+        comm=comm,
+        prefix=prefix,
+        test=test,
+        max_steps=max_steps,
+        configure=configure,
+    )
+    here[:n] = unknowns(found.x)
+    exchange(here)
     return here, good

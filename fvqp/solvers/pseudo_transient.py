@@ -10,14 +10,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from types import SimpleNamespace
 
 import numpy as np
 from mpi4py import MPI
 
 from fvqp.errors import ConvergenceError
-from fvqp.petsc import PETSc, own_errors
-from fvqp.solvers.elimination import defaults
+from fvqp.petsc import PETSc
+from fvqp.solvers.matrix_free import newtonls, use_gmres
 from fvqp.typing import Floats
 
 log = logging.getLogger(__name__)
@@ -101,38 +100,29 @@ def pseudo_transient_continuation(
         ConvergenceError: not at rest by then, or ``g`` returned something that is not finite.
     """
     flow = _Flow(g, comm, what, max_evaluations, int(comm.allreduce(start.size)), tolerance, where)
-    x = PETSc.Vec().createMPI((start.size, PETSc.DECIDE), comm=comm)
-    x.array = start
-    f, sizes = x.duplicate(), (x.getLocalSize(), x.getSize())
-    matrix = PETSc.Mat().createPython((sizes, sizes), SimpleNamespace(mult=flow.mult), comm=comm)
-    matrix.setUp()
-    snes = PETSc.SNES().create(comm)
-    try:
-        snes.setOptionsPrefix(OPTIONS)
-        snes.setType("newtonls")
-        snes.setFunction(flow.function, f)
-        snes.setJacobian(flow.choose_step, matrix, matrix)
-        snes.setConvergenceTest(flow.test)
-        snes.setMaxLinearSolveFailures(MAX_DIRECTIONS * max_evaluations)
-        snes.setTolerances(stol=0.0, max_it=max_evaluations + 1)
+
+    def configure(snes: PETSc.SNES) -> None:
         ksp = snes.getKSP()
-        snes.setLineSearchPreCheck(flow.accept_or_flow, (ksp,))
-        ksp.setType("gmres")
-        ksp.setGMRESRestart(MAX_DIRECTIONS)
+        use_gmres(ksp, MAX_DIRECTIONS)
         ksp.setComputeSingularValues(True)
-        ksp.getPC().setType("none")
-        with defaults(OPTIONS, {"snes_linesearch_type": "basic"}):
-            snes.setFromOptions()
-        with own_errors():
-            snes.solve(None, x)
-        found, steps, reason = x.array_r.copy(), snes.getIterationNumber(), snes.getConvergedReason()
-    finally:
-        for item in (snes, matrix, f, x):
-            item.destroy()
-    log.debug("%s: %d evaluations, %d steps", what, flow.evaluations, steps)
-    if reason < 0:
+        snes.setMaxLinearSolveFailures(MAX_DIRECTIONS * max_evaluations)
+        snes.setLineSearchPreCheck(flow.accept_or_flow, (ksp,))
+
+    found = newtonls(
+        flow.residual,
+        start,
+        comm=comm,
+        prefix=OPTIONS,
+        test=flow.test,
+        max_steps=max_evaluations + 1,
+        action=flow.action,
+        linearize=flow.choose_step,
+        configure=configure,
+    )
+    log.debug("%s: %d evaluations, %d steps", what, flow.evaluations, found.steps)
+    if found.reason < 0:
         raise flow.failure()
-    return PseudoTransientResult(found, flow.evaluations, flow.speed, flow.error, flow.slowest)
+    return PseudoTransientResult(found.x, flow.evaluations, flow.speed, flow.error, flow.slowest)
 
 
 @dataclass
@@ -183,29 +173,26 @@ class _Flow:
 
     # -- callbacks of PETSc
 
-    def function(self, _snes: PETSc.SNES, x: PETSc.Vec, out: PETSc.Vec) -> None:
+    def residual(self, x: Floats) -> Floats:
         """``x − g(x)``."""
-        here, ahead = x.array_r.copy(), self._ahead
+        here, ahead = x.copy(), self._ahead
         known = ahead is not None and self.comm.allreduce(np.array_equal(here, ahead[0]), MPI.LAND)
-        out.array = -(ahead[1] if known and ahead is not None else self.velocity(here))
         self._ahead = None
+        return -(ahead[1] if known and ahead is not None else self.velocity(here))
 
-    def choose_step(self, snes: PETSc.SNES, _x: PETSc.Vec, j: PETSc.Mat, _p: PETSc.Mat) -> None:
+    def choose_step(self, snes: PETSc.SNES, _x: Floats) -> None:
         """Take an implicit step, or an explicit one."""
         most = min(MAX_DIRECTIONS, self.size, self.most - self.evaluations - 1)
         self.tried = self.waited >= self.patience or (self.still and not self.astray)
         self.length = 0.0 if not self.tried or most < 1 else np.inf if self.still else self.tau
         snes.getKSP().setTolerances(rtol=LINEAR_RTOL, atol=0.0, max_it=max(most, 1))
-        j.assemble()
 
-    def mult(self, matrix: PETSc.Mat, w: PETSc.Vec, out: PETSc.Vec) -> None:
-        """The Jacobian of the step at hand."""
+    def action(self, step: Floats) -> Floats:
+        """The Jacobian of the step at hand times a step."""
         if self.length == 0.0:
-            w.copy(out)
-            return
-        step = w.array_r
+            return step
         h = DIFFERENCE / self.largest(step)
-        out.array = step / self.length + (self.f - self.velocity(self._x + h * step)) / h
+        return np.asarray(step / self.length + (self.f - self.velocity(self._x + h * step)) / h)
 
     def accept_or_flow(self, x: PETSc.Vec, step: PETSc.Vec, ksp: PETSc.KSP) -> bool:
         """Replace an implicit step by an explicit one where the flow bends before."""
