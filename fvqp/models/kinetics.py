@@ -72,9 +72,9 @@ class KineticState:
     collided: Floats | None = None
 
     @classmethod
-    def of_fields(cls, f_l: Floats, f_t: Floats | None) -> KineticState:
-        """Distributions ``(n_cells, n_energies)`` that nothing more is known of."""
-        n_cells, n = f_l.shape
+    def of_fields(cls, f_l: Floats | None, f_t: Floats | None, shape: tuple[int, int]) -> KineticState:
+        """Distributions ``(n_cells, n_energies)`` that nothing more is known of; None where they are zero."""
+        n_cells, n = shape
         return cls(np.zeros((2, 0, n)), np.zeros((2, 0, n)), np.zeros(n), ((1.0, (f_l, f_t)),), n_cells)
 
     def deviation(self, component: int, cells: Any = slice(None)) -> Floats:

@@ -15,7 +15,7 @@ from fvqp.models.gap_field import LARGEST_CHANGE
 from fvqp.models.kinetics import KineticState, L, SpectralState
 from fvqp.models.leads import LeadUnknowns
 from fvqp.models.phase import PhaseField
-from fvqp.models.usadel import Guess, Point, Solution, UsadelProblem
+from fvqp.models.usadel import Point, Solution, UsadelProblem
 from fvqp.solvers.continuation import jumps_between
 from fvqp.solvers.fixed_point import solve_fixed_point
 from fvqp.solvers.pseudo_transient import pseudo_transient_continuation
@@ -23,7 +23,7 @@ from fvqp.solvers.scalar_root import follow_root
 from fvqp.spectral.usadel import gap_edge
 from fvqp.typing import Floats
 
-Near = tuple[float, Guess | Solution | None]
+Near = tuple[float, Solution | None]
 log = logging.getLogger(__name__)
 
 #: Longest step of the bias, over the one before it, for which the gap is predicted.
@@ -45,7 +45,7 @@ ACCELERATED = 60
 SHARPER = 5
 
 
-def solve_point(problem: UsadelProblem, point: Point, guess: Guess | Solution | None = None) -> Solution:
+def solve_point(problem: UsadelProblem, point: Point, guess: Solution | None = None) -> Solution:
     """Solve an operating point; ``guess`` is a neighbouring solution to start from.
 
     Raises:
@@ -56,9 +56,7 @@ def solve_point(problem: UsadelProblem, point: Point, guess: Guess | Solution | 
     return _driven(problem, point, problem.external(point), guess)
 
 
-def _driven(
-    problem: UsadelProblem, point: Point, external: Floats, guess: Guess | Solution | None
-) -> Solution:
+def _driven(problem: UsadelProblem, point: Point, external: Floats, guess: Solution | None) -> Solution:
     """Solve an operating point for given distributions of the leads (`UsadelProblem.external`)."""
     if problem.gap.follows_bias or problem.self_consistent_phase:
         return _self_consistent(problem, point, external, guess)
@@ -71,7 +69,7 @@ def _driven(
     return Solution(point, state, problem.with_charge(state, kinetic), phase, 0)
 
 
-def _with_leads(problem: UsadelProblem, point: Point, guess: Guess | Solution | None) -> Solution:
+def _with_leads(problem: UsadelProblem, point: Point, guess: Solution | None) -> Solution:
     """An operating point at which the heat of every lead is balanced.
 
     The iterate are the logarithms of the leads' temperatures. At given ones the superconductor is solved for;
@@ -84,7 +82,7 @@ def _with_leads(problem: UsadelProblem, point: Point, guess: Guess | Solution | 
     """
     what = f"temperatures of the leads at V_inj = {point.V_inj:.6g} V, V_det = {point.V_det:.6g} V"
     leads = LeadUnknowns(problem, what)
-    last: Guess | Solution | None = guess
+    last: Solution | None = guess
 
     def update(unknowns: Floats) -> Floats:
         nonlocal last
@@ -106,7 +104,7 @@ def _with_leads(problem: UsadelProblem, point: Point, guess: Guess | Solution | 
 
 
 def _self_consistent(
-    problem: UsadelProblem, point: Point, external: Floats, guess: Guess | Solution | None
+    problem: UsadelProblem, point: Point, external: Floats, guess: Solution | None
 ) -> Solution:
     """Gap and phase gradients that are those of the distributions they shape, at an operating point.
 
@@ -163,7 +161,7 @@ class Iteration:
         problem: UsadelProblem,
         point: Point,
         external: Floats,
-        guess: Guess | Solution | None,
+        guess: Solution | None,
         *,
         everywhere: bool = False,
     ) -> None:
@@ -393,7 +391,7 @@ class Iteration:
             kinetic = self.problem.with_charge(spectral, kinetic)
         return Solution(self.point, spectral, kinetic, self.phase, evaluations, before=self.before)
 
-    def _predicted(self, guess: Guess | Solution) -> Floats:
+    def _predicted(self, guess: Solution) -> Floats:
         """Gap on the secant through a neighbour and the one before it; the neighbour's where that leads far.
 
         Distributions are not predicted: their steps move with the bias.

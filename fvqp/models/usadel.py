@@ -34,7 +34,7 @@ from fvqp.transport.operator import Transport
 from fvqp.typing import Floats
 from fvqp.units import InUnit
 
-__all__ = ["CurrentBalance", "GapModel", "Guess", "Point", "Solution", "UsadelProblem"]
+__all__ = ["CurrentBalance", "GapModel", "Point", "Solution", "UsadelProblem"]
 
 
 @dataclass(frozen=True)
@@ -99,19 +99,6 @@ class Solution:
         low, high = float(self.spectral.gap.min()), float(self.spectral.gap.max())
         gap = f"{low:.4g}" if low == high else f"{low:.4g} to {high:.4g}"
         return f"Solution({self.point}: gap {gap} Delta0, {self.evaluations} evaluations)"
-
-
-@dataclass(frozen=True)
-class Guess:
-    """Start of a solution: a neighbour's point, spectra and phase; distributions where collisions act;
-    temperatures of leads; what the neighbour itself started from (`Solution`)."""
-
-    point: Point
-    spectral: SpectralState
-    phase: PhaseField | None
-    kinetic: KineticState | None = None
-    leads: Floats | None = None
-    before: tuple[Point, Floats] | None = None
 
 
 #: Axis of a problem that is given none; `fvqp.solve` fits one to a sweep.

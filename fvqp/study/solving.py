@@ -10,13 +10,13 @@ from dataclasses import replace
 import numpy as np
 
 from fvqp.errors import CaseError, ConvergenceError
-from fvqp.models.usadel import Point, Solution, UsadelProblem
+from fvqp.models.usadel import UsadelProblem
 from fvqp.results.progress import SweepProgress
 from fvqp.results.result import Result
 from fvqp.study.energy_axis import axis_maximum, coarse_axis, fitted_axis
 from fvqp.study.observable import UsadelRun
 from fvqp.study.recorded import add_symmetry_parts, point_balance, point_values, sweep_dataset
-from fvqp.study.sweep import Sweep, advance, chains, without_solution
+from fvqp.study.sweep import Sweep, chains, walk, without_solution
 from fvqp.typing import Floats
 from fvqp.units import in_unit
 
@@ -60,32 +60,21 @@ def solve(
     data = sweep_dataset(run, problem, sweep, attributes={"model": "usadel", "title": ""})
     guard = problem.device.mesh.comm.Dup()
     reasons: list[ConvergenceError] = []
-    outer = (sweep.supercurrent, sweep.V_det)
     with SweepProgress(data.completed.size, problem.device.mesh.comm) as progress:
-        for index in itertools.product(*(range(len(axis) or 1) for axis in outer)):
-            value, v_det = (axis[k] if axis else 0.0 for axis, k in zip(outer, index, strict=True))
-            for chain in chains(sweep.V_inj):
-                guess: Solution | None = None
-                swept = [bool(axis) for axis in (*outer, sweep.V_inj)]
-                places = [tuple(itertools.compress((*index, v), swept)) for v in chain]
-                for step, v in enumerate(chain):
-                    point = Point(sweep.V_inj[v] if sweep.V_inj else 0.0, v_det, value)
-                    try:
-                        solution = advance(problem, point, guess, guard)
-                    except ConvergenceError as error:
-                        reasons.append(error)
-                        beyond = places[step:] if problem.follows_bias else places[step : step + 1]
-                        outcome, unsolved = without_solution(beyond, error)
-                        for place in unsolved:
-                            data.leave(place, outcome)
-                        progress.advance(outcome.name.lower(), len(unsolved))
-                        if problem.follows_bias:
-                            break
-                        continue
-                    data.record(places[step], **point_values(run, problem, solution))
-                    point_balance(run, problem, solution).record(data, places[step])
-                    progress.advance(f"V_inj = {point.V_inj * 1e3:.4g} mV")
-                    guess = solution if problem.follows_bias else None
+        for curve, chain in itertools.product(np.ndindex(sweep.shape[:3]), chains(sweep.V_inj)):
+            places = [sweep.place(curve, v) for v in chain]
+            for step, found in walk(problem, sweep.points(curve, chain), None, guard):
+                if isinstance(found, ConvergenceError):
+                    reasons.append(found)
+                    beyond = places[step:] if problem.follows_bias else places[step : step + 1]
+                    outcome, unsolved = without_solution(beyond, found)
+                    for place in unsolved:
+                        data.leave(place, outcome)
+                    progress.advance(outcome.name.lower(), len(unsolved))
+                    continue
+                data.record(places[step], **point_values(run, problem, found))
+                point_balance(run, problem, found).record(data, places[step])
+                progress.advance(f"V_inj = {found.point.V_inj * 1e3:.4g} mV")
     guard.Free()
     if reasons and not np.any(data.completed):
         raise reasons[0]

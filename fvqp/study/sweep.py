@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +11,7 @@ from mpi4py import MPI
 
 from fvqp.errors import ConvergenceError, FvqpError, SuperconductivityDestroyed
 from fvqp.models.operating_point import solve_point
-from fvqp.models.usadel import Guess, Point, Solution, UsadelProblem
+from fvqp.models.usadel import Point, Solution, UsadelProblem
 from fvqp.parallel import wait
 from fvqp.results.dataset import Outcome
 
@@ -39,6 +40,28 @@ class Sweep:
     V_det: tuple[float, ...] = ()
     V_inj: tuple[float, ...] = ()
 
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Values of every axis, 1 of one that is not swept."""
+        return tuple(len(getattr(self, name)) or 1 for name in AXES)
+
+    def place(self, curve: tuple[int, ...], v: int) -> tuple[int, ...]:
+        """Return the place of a point in the dataset: its indices on the axes that are swept.
+
+        Args:
+            curve: indices of temperature, supercurrent and detector bias.
+            v: that of the injector bias.
+        """
+        indices = zip(AXES, (*curve, v), strict=True)
+        return tuple(index for name, index in indices if getattr(self, name))
+
+    def points(self, curve: tuple[int, ...], chain: Sequence[int]) -> list[Point]:
+        """Return the points of a curve at some injector biases, arguments as of `place`."""
+        _, s, d = curve
+        value = self.supercurrent[s] if self.supercurrent else 0.0
+        v_det = self.V_det[d] if self.V_det else 0.0
+        return [Point(self.V_inj[v] if self.V_inj else 0.0, v_det, value) for v in chain]
+
 
 def chains(biases: tuple[float, ...]) -> tuple[tuple[int, ...], ...]:
     """Return indices of biases in the order in which each starts from the one before: up from rest, down."""
@@ -49,9 +72,37 @@ def chains(biases: tuple[float, ...]) -> tuple[tuple[int, ...], ...]:
     return tuple(chain for chain in (up, down) if chain)
 
 
-def advance(
-    problem: UsadelProblem, point: Point, guess: Guess | Solution | None, guard: MPI.Comm
-) -> Solution:
+def walk(
+    problem: UsadelProblem, points: Sequence[Point], guess: Solution | None, guard: MPI.Comm
+) -> Iterator[tuple[int, Solution | ConvergenceError]]:
+    """Solve the points of a chain in their order. Collective.
+
+    Where solutions follow the bias each starts from the one before it, and the first that has none is the
+    last; elsewhere every point is solved by itself.
+
+    Args:
+        problem: the problem.
+        points: the chain, or what is left of it.
+        guess: solution before the first of them, if there is one.
+        guard: as of `common_failure`.
+
+    Yields:
+        The number of a point, with its solution or the reason why it has none.
+    """
+    for number, point in enumerate(points):
+        try:
+            solution = advance(problem, point, guess, guard)
+        except ConvergenceError as error:
+            yield number, error
+            if problem.follows_bias:
+                return
+            continue
+        yield number, solution
+        if problem.follows_bias:
+            guess = solution
+
+
+def advance(problem: UsadelProblem, point: Point, guess: Solution | None, guard: MPI.Comm) -> Solution:
     """Solve a point from its neighbour; a step of the bias that does not converge is taken in halves.
 
     Points that do not depend on a neighbour are solved once. ``guard`` is as of `common_failure`.

@@ -5,16 +5,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 from mpi4py import MPI
 
 from fvqp.errors import ConvergenceError
-from fvqp.models.operating_point import solve_point
-from fvqp.models.usadel import Point, Solution, UsadelProblem
+from fvqp.models.usadel import Solution, UsadelProblem
 from fvqp.spectral.usadel import gap_edge
-from fvqp.study.sweep import AXES, Sweep, chains
+from fvqp.study.sweep import Sweep, chains, walk
 
 log = logging.getLogger(__name__)
 
@@ -52,19 +50,15 @@ def elastic_sweep(
     collisions f_L has an edge there, which bins as wide as collisions need would displace. Collective over
     the ranks of the problems.
     """
-    shape = [len(getattr(axis, name)) or 1 for name in AXES[:3]]
-    for index in np.ndindex(*shape):
-        problem = _elastic(problems[index[0]])
-        value = axis.supercurrent[index[1]] if axis.supercurrent else 0.0
-        v_det = axis.V_det[index[2]] if axis.V_det else 0.0
+    comm = problems[0].device.mesh.comm
+    guard = comm.Dup()
+    for curve in np.ndindex(axis.shape[:3]):
+        problem = _elastic(problems[curve[0]])
         for chain in chains(axis.V_inj):
-            solution: Any = None
-            for v in chain:
-                v_inj = axis.V_inj[v] if axis.V_inj else 0.0
-                try:
-                    solution = solve_point(problem, Point(v_inj, v_det, value), solution)
-                except ConvergenceError as error:
-                    if problem.device.mesh.comm.rank == 0:
-                        log.warning("without collisions: %s", error)
+            for step, found in walk(problem, axis.points(curve, chain), None, guard):
+                if isinstance(found, ConvergenceError):
+                    if comm.rank == 0:
+                        log.warning("without collisions: %s", found)
                     break
-                yield (*index, v), problem, solution
+                yield (*curve, chain[step]), problem, found
+    guard.Free()

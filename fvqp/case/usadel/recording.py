@@ -58,8 +58,7 @@ class UsadelRecorder(Recorder):
     ) -> None:
         self.case = case
         self._problem, self.device = problems[0], problems[0].device
-        self._swept = tuple(name for name in AXES if getattr(sweep, name))
-        self._axis = sweep
+        self.axes = sweep
         #: Branch of solutions to which the biases belong that are recorded next; None if it is not followed.
         self.branch: GapBranch | None = None
         #: Whether warnings about the charge mode in normal and in superconducting cells have been given.
@@ -67,11 +66,6 @@ class UsadelRecorder(Recorder):
         self.run = UsadelRun(problems[0], case.output.spectra, case.output.stored)
         super().__init__(self.device.mesh, comm, case.solver.groups, folder)
         self.sweep = self._dataset(problems)
-
-    def place(self, outer: tuple[int, ...], v: int) -> tuple[int, ...]:
-        """Index of a point in the dataset: indices of the axes that are swept."""
-        full = dict(zip(AXES, (*outer, v), strict=True))
-        return tuple(full[name] for name in self._swept)
 
     # -- dataset
     # ----------------------------------------------------------------------------------------------
@@ -84,7 +78,7 @@ class UsadelRecorder(Recorder):
         output = self.case.output
         if output.stored:
             coordinates |= self.cells(self.device.transverse)
-        sweep = sweep_dataset(self.run, problems[0], self._axis, coordinates)
+        sweep = sweep_dataset(self.run, problems[0], self.axes, coordinates)
         if self.case.gap.branches:
             for name, dims in BRANCH_DIMENSIONS.items():
                 sweep.define(name, dims)
@@ -100,14 +94,13 @@ class UsadelRecorder(Recorder):
 
     def _define_analytic(self, sweep: SweepDataset, problems: list[UsadelProblem]) -> None:
         sweep.define("g_ss_analytic")
-        biases = np.array(self._axis.V_inj or (0.0,))
-        shape = [len(getattr(self._axis, name)) or 1 for name in AXES]
-        values = np.empty(shape)
+        biases = np.array(self.axes.V_inj or (0.0,))
+        values = np.empty(self.axes.shape)
         for t, problem in enumerate(problems):
-            for s, value in enumerate(self._axis.supercurrent or (0.0,)):
+            for s, value in enumerate(self.axes.supercurrent or (0.0,)):
                 values[t, s] = long_wire_conductance(problem, value, biases)
-        kept = tuple(0 if name not in self._swept else slice(None) for name in AXES)
-        sweep.dataset["g_ss_analytic"].values[...] = values[kept]
+        variable = sweep.dataset["g_ss_analytic"]
+        variable.values[...] = values.reshape(variable.shape)
 
     def _define_elastic(self, sweep: SweepDataset, problems: list[UsadelProblem], names: set[str]) -> None:
         """Gap and spectra under the junctions without collisions, ``<name>_elastic``."""
@@ -115,13 +108,12 @@ class UsadelRecorder(Recorder):
             dims, unit = (("junction",), "eV") if name == "gap" else (("junction", "energy"), "1")
             sweep.define(f"{name}_elastic", dims, unit, f"{name} under each junction, without collisions")
         grid = problems[0].grid
-        points = math.prod(len(getattr(self._axis, name)) or 1 for name in AXES)
-        with SweepProgress(points, self.comm) as progress:
-            for index, problem, solution in elastic_sweep(problems, self._axis):
+        with SweepProgress(math.prod(self.axes.shape), self.comm) as progress:
+            for index, problem, solution in elastic_sweep(problems, self.axes):
                 for name in names:
                     under = UsadelSample(self.run, problem, solution).under(name)
                     found = under if name == "gap" else grid.averages(under, problem.grid)
-                    sweep.dataset[f"{name}_elastic"].values[self.place(index[:3], index[3])] = found
+                    sweep.dataset[f"{name}_elastic"].values[self.axes.place(index[:3], index[3])] = found
                 progress.advance(f"without collisions, V_inj = {solution.point.V_inj * 1e3:.4g} mV")
 
     # -- one point
@@ -129,7 +121,7 @@ class UsadelRecorder(Recorder):
 
     def record(self, outer: tuple[int, ...], v: int, problem: UsadelProblem, solution: Solution) -> None:
         """Take over a solved point; collective over the group."""
-        place = self.place(outer, v)
+        place = self.axes.place(outer, v)
         found, at = point_values(self.run, problem, solution), UsadelSample(self.run, problem, solution)
         if self.case.gap.branches:
             found |= self._branch(problem, solution)
@@ -212,7 +204,7 @@ class UsadelRecorder(Recorder):
         swept = [
             (name, index)
             for name, index in zip(AXES[:3], outer, strict=True)
-            if len(getattr(self._axis, name)) > 1
+            if len(getattr(self.axes, name)) > 1
         ]
         name = "fields" + "".join(f"_{axis}_{index}" for axis, index in swept)
         return self.folder.series(name, "V_inj (mV)")
@@ -249,4 +241,4 @@ class UsadelRecorder(Recorder):
 
     def complete(self) -> None:
         """Symmetry parts (Eqs. 16-19) where the sweep has the mirror images they need."""
-        add_symmetry_parts(self.sweep.dataset, self._axis, self._problem)
+        add_symmetry_parts(self.sweep.dataset, self.axes, self._problem)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import itertools
 import logging
+import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -35,14 +35,14 @@ from fvqp.case.usadel.solvers import check_options
 from fvqp.errors import CaseError, ConvergenceError, FvqpError
 from fvqp.models.branches import GapBranch, follow_gap
 from fvqp.models.kinetics import KineticState, SpectralState
-from fvqp.models.usadel import Guess, Point, Solution, UsadelProblem
+from fvqp.models.usadel import Point, Solution, UsadelProblem
 from fvqp.parallel import WorkQueue
 from fvqp.results.checkpoint import Checkpoint
 from fvqp.results.folder import ResultsFolder
 from fvqp.results.progress import SweepProgress
 from fvqp.results.result import Result
 from fvqp.solvers.continuation import REACHED
-from fvqp.study.sweep import Sweep, advance, chains, common_failure, without_solution
+from fvqp.study.sweep import Sweep, chains, common_failure, walk, without_solution
 from fvqp.typing import Bools
 
 log = logging.getLogger(__name__)
@@ -85,7 +85,7 @@ class UsadelStudy(Study[UsadelRecorder]):
         self._warn()
         problem, axes = self.problems[0], vars(self.sweep)
         mesh, grid = problem.device.mesh, problem.grid
-        points = int(np.prod([len(axis) or 1 for axis in axes.values()]))
+        points = math.prod(self.sweep.shape)
         per_rank = problem.expected_memory() / 2**20
         return [
             ("mesh", f"{mesh.n_global} cells of dimension {mesh.dim}"),
@@ -124,7 +124,7 @@ class UsadelStudy(Study[UsadelRecorder]):
     def compute(
         self, recorder: UsadelRecorder, settled: Bools, earlier: Checkpoint | None
     ) -> FvqpError | None:
-        missing = [c for c in self.curves if not all(settled[recorder.place(*p)] for p in c.points)]
+        missing = [c for c in self.curves if not all(settled[self.sweep.place(*p)] for p in c.points)]
         if recorder.groups > 1 and follows_bias(self.case):
             self.queue = WorkQueue(self.comm, self.group)
         for curve in _mine(missing, self.number, recorder.groups, self.queue):
@@ -143,49 +143,40 @@ class UsadelStudy(Study[UsadelRecorder]):
         Where points start from one another, those beyond one without a solution have none either if
         superconductivity is destroyed there, and are left for another time if the solution did not converge.
         """
-        sweep = self.sweep
-        t, s, d = curve.index
+        sweep, t = self.sweep, curve.index[0]
         problem = self.problems[t]
-        value = sweep.supercurrent[s] if sweep.supercurrent else 0.0
-        v_det = sweep.V_det[d] if sweep.V_det else 0.0
         follows = problem.follows_bias
         for chain in curve.order:
-            guess: Guess | Solution | None = None
-            done = [bool(settled[recorder.place(curve.index, v)]) for v in chain]
+            guess: Solution | None = None
+            solved: Solution | None = None
+            points = sweep.points(curve.index, chain)
+            done = [bool(settled[sweep.place(curve.index, v)]) for v in chain]
             start = done.index(False) if False in done else len(chain)
             if start == len(chain):
                 continue
             if self.case.gap.branches:
-                rest = Point(0.0, v_det, value)
+                rest = replace(points[0], V_inj=0.0)
                 try:
-                    recorder.branch = _branch(
-                        problem, rest, [sweep.V_inj[v] for v in chain], recorder.progress
-                    )
+                    recorder.branch = _branch(problem, rest, [p.V_inj for p in points], recorder.progress)
                 except ConvergenceError as error:
                     _leave(recorder, curve.index, chain[start:], error, _with_point(error, rest, sweep, t))
                     continue
             if start > 0 and follows:
-                place = recorder.place(curve.index, chain[start - 1])
+                place = sweep.place(curve.index, chain[start - 1])
                 guess = _restored(problem, earlier, place)
                 start = start if guess is not None else 0
-            for k in range(start, len(chain)):
-                v = chain[k]
-                v_inj = sweep.V_inj[v] if sweep.V_inj else 0.0
-                point = Point(v_inj, v_det, value)
-                try:
-                    solution = advance(problem, point, guess, recorder.guard)
-                    recorder.record(curve.index, v, problem, solution)
-                    recorder.warned = recorder.warned or warn_of_charge(self.case, problem, solution)
-                except ConvergenceError as error:
+            for k, found in walk(problem, points[start:], guess, recorder.guard):
+                k += start
+                if isinstance(found, ConvergenceError):
                     beyond = chain[k:] if follows else chain[k : k + 1]
-                    _leave(recorder, curve.index, beyond, error, _with_point(error, point, sweep, t))
-                    if follows:
-                        break
+                    _leave(recorder, curve.index, beyond, found, _with_point(found, points[k], sweep, t))
                     continue
-                guess = solution if follows else None
-            if isinstance(guess, Solution) and not recorder.warned_of_relaxation:
+                solved = found
+                recorder.record(curve.index, chain[k], problem, found)
+                recorder.warned = recorder.warned or warn_of_charge(self.case, problem, found)
+            if solved is not None and not recorder.warned_of_relaxation:
                 # At the largest bias, where collisions do most.
-                recorder.warned_of_relaxation = warn_of_relaxation(self.case, problem, guess)
+                recorder.warned_of_relaxation = warn_of_relaxation(self.case, problem, solved)
 
     def run(self, resume: bool) -> Result:
         result = super().run(resume)
@@ -220,9 +211,8 @@ def curves(case: UsadelCase, sweep: Sweep, *, fields_are_written: bool) -> list[
     """
     order = chains(sweep.V_inj)
     single = follows_bias(case) and not fields_are_written
-    outer = [range(len(axis) or 1) for axis in (sweep.temperature, sweep.supercurrent, sweep.V_det)]
     parts = [(chain,) for chain in order] if single else [order]
-    return [_Curve(index, part) for index in itertools.product(*outer) for part in parts]
+    return [_Curve(index, part) for index in np.ndindex(sweep.shape[:3]) for part in parts]
 
 
 def _mine(curves: Sequence[_Curve], number: int, groups: int, queue: WorkQueue | None) -> Iterator[_Curve]:
@@ -244,7 +234,7 @@ def _leave(
 ) -> None:
     """Record that the first point of ``chain``, which others follow, has no solution; collective."""
     common_failure(recorder.guard, error)
-    places = [recorder.place(index, v) for v in chain]
+    places = [recorder.axes.place(index, v) for v in chain]
     outcome, unsolved = without_solution(places, error)
     recorder.leave(unsolved, outcome, said)
 
@@ -288,8 +278,8 @@ def _with_point(error: ConvergenceError, point: Point, sweep: Sweep, t: int) -> 
     return ", ".join(where) + (": " if where else "") + str(error)
 
 
-def _restored(problem: UsadelProblem, earlier: Checkpoint | None, place: tuple[int, ...]) -> Guess | None:
-    """The solution that a checkpoint holds, if it is the one at ``place``."""
+def _restored(problem: UsadelProblem, earlier: Checkpoint | None, place: tuple[int, ...]) -> Solution | None:
+    """The solution that a checkpoint holds, as far as the next one starts from it, if it is at ``place``."""
     if earlier is None or tuple(earlier.numbers.get("place", ())) != place:
         return None
     v_inj, v_det, value, drain = earlier.numbers["point"]
@@ -303,13 +293,14 @@ def _restored(problem: UsadelProblem, earlier: Checkpoint | None, place: tuple[i
         else None
     )
     spectral = SpectralState(arrays["gap"], arrays["depairing"], supercurrent_conductance)
-    kinetic = KineticState.of_fields(arrays["f_L"], arrays.get("f_T")) if "f_L" in arrays else None
+    shape = problem.device.mesh.n_cells, problem.grid.n
+    kinetic = KineticState.of_fields(arrays.get("f_L"), arrays.get("f_T"), shape)
     point = Point(float(v_inj), float(v_det), float(value))
     before = None
     if "gap_before" in arrays:
         first, second, third = (float(x) for x in earlier.numbers["point_before"])
         before = Point(first, second, third), arrays["gap_before"]
-    return Guess(point, spectral, phase, kinetic, earlier.numbers.get("leads"), before)
+    return Solution(point, spectral, kinetic, phase, 0, earlier.numbers.get("leads"), before)
 
 
 STUDY = UsadelStudy
