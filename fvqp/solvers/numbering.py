@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
-
 import numpy as np
 from mpi4py import MPI
-from numpy.typing import NDArray
 
 from fvqp.errors import FvqpError
+from fvqp.petsc import PETSc, destroyed_with
 from fvqp.typing import Floats, Integers, Ints
-
-_TAG = 8
-"""Of messages with rows."""
 
 
 class Numbering:
@@ -45,45 +39,50 @@ class Numbering:
         self.offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
         self.number = np.empty(self.n_local, np.int64)
         self.number[:n_owned] = self.offsets[comm.rank] + np.arange(n_owned)
+        ghosts = self.global_id[n_owned:]
         if comm.size > 1:
-            self.number[n_owned:] = self._ask_numbers(self.global_id[n_owned:])
-        elif self.n_local > n_owned:
-            message = f"unknown {self.global_id[n_owned]} is a ghost, but there is no other rank to own it"
-            raise FvqpError(message)
-        self._plan_exchange()
+            self.number[n_owned:] = self._asked(ghosts)
+            self._exchange = self._from_owners()
+            destroyed_with(self, self._exchange)
+        elif ghosts.size:
+            raise FvqpError(f"unknown {ghosts[0]} is a ghost, but there is no other rank to own it")
 
-    def _ask_numbers(self, ghosts: Ints) -> Ints:
-        """Numbers of unknowns owned elsewhere, by way of rank `id % size`: no rank holds all of them."""
-        owned = np.stack([self.global_id[: self.n_owned], self.number[: self.n_owned]], axis=1)
-        home = owned[:, 0] % self.comm.size
-        known, _ = exchange_rows(self.comm, owned[np.argsort(home, kind="stable")], self._per_rank(home))
-        known = known[np.argsort(known[:, 0])]
-        home = ghosts % self.comm.size
-        order = np.argsort(home, kind="stable")
-        asked, per_rank = exchange_rows(self.comm, ghosts[order, None], self._per_rank(home))
-        place = np.minimum(np.searchsorted(known[:, 0], asked[:, 0]), max(len(known) - 1, 0))
-        found = known[place] if len(known) else np.full((len(asked), 2), -1, np.int64)
-        answer = np.where(found[:, :1] == asked, found[:, 1:], -1)
-        answer, _ = exchange_rows(self.comm, answer, per_rank)
+    def _asked(self, ghosts: Ints) -> Ints:
+        """Return the numbers of unknowns that other ranks own.
+
+        Rank ``id % size`` keeps the number of an unknown for those who ask: no rank holds all of them.
+        """
+        size, owned = self.comm.size, self.global_id[: self.n_owned]
+        last = self.comm.allreduce(int(self.global_id.max(initial=-1)), MPI.MAX)
+        kept = np.full(last // size + 1, -1, np.int64)
         numbers = np.empty(ghosts.size, np.int64)
-        numbers[order] = answer[:, 0]
+        told = self._messages(kept.size, owned % size, owned // size)
+        told.reduceBegin(MPI.INT64_T, self.number[: self.n_owned], kept, MPI.REPLACE)
+        told.reduceEnd(MPI.INT64_T, self.number[: self.n_owned], kept, MPI.REPLACE)
+        asked = self._messages(kept.size, ghosts % size, ghosts // size)
+        asked.bcastBegin(MPI.INT64_T, kept, numbers, MPI.REPLACE)
+        asked.bcastEnd(MPI.INT64_T, kept, numbers, MPI.REPLACE)
+        told.destroy()
+        asked.destroy()
         orphan = int(ghosts[numbers < 0].min(initial=np.iinfo(np.int64).max))
         orphan = self.comm.allreduce(orphan, MPI.MIN)
         if orphan != np.iinfo(np.int64).max:
             raise FvqpError(f"unknown {orphan} is a ghost, but no rank owns it")
         return numbers
 
-    def _per_rank(self, rank: Ints) -> Ints:
-        return np.bincount(rank, minlength=self.comm.size)
-
-    def _plan_exchange(self) -> None:
+    def _from_owners(self) -> PETSc.SF:
+        """Return what brings rows of owned unknowns to the ranks on which they are ghosts."""
         ghosts = self.number[self.n_owned :]
-        order = np.argsort(ghosts, kind="stable")
-        owner = np.searchsorted(self.offsets, ghosts[order], side="right") - 1
-        self._receive = self.n_owned + order
-        self._n_receive = self._per_rank(owner)
-        wanted, self._n_send = exchange_rows(self.comm, ghosts[order, None], self._n_receive)
-        self._send = wanted[:, 0] - self.offsets[self.comm.rank]
+        owner = np.searchsorted(self.offsets, ghosts, side="right") - 1
+        leaves = np.arange(self.n_owned, self.n_local)
+        return self._messages(self.n_owned, owner, ghosts - self.offsets[owner], leaves)
+
+    def _messages(self, roots: int, rank: Ints, row: Ints, leaves: Ints | None = None) -> PETSc.SF:
+        """Return PETSc's star forest of rows of this rank (its leaves) and their places on other ranks."""
+        there = np.stack([rank, row], axis=1).astype(PETSc.IntType)
+        forest = PETSc.SF().create(self.comm)
+        forest.setGraph(roots, None if leaves is None else leaves.astype(PETSc.IntType), there)
+        return forest
 
     def with_ghosts(self, owned: Floats) -> Floats:
         """(n_local, n_energies) copy of (n_owned, n_energies) values, with those of the ghosts."""
@@ -93,42 +92,12 @@ class Numbering:
         return full
 
     def fill_ghosts(self, full: Floats) -> None:
-        """Write the ghosts' values, which their owners have, into (n_local, n_energies) values."""
-        if self.comm.size > 1:
-            ghosts, _ = exchange_rows(self.comm, full[self._send], self._n_send, self._n_receive)
-            full[self._receive] = ghosts
-
-
-def exchange_rows(
-    comm: MPI.Comm, rows: NDArray[Any], n_send: Ints, n_receive: Ints | None = None
-) -> tuple[NDArray[Any], Ints]:
-    """Send rows, sorted by the rank they go to, and return those received, sorted by the rank they come from.
-
-    `n_send`: number of rows for every rank. Returns the rows and the number from every rank.
-    """
-    rows = np.ascontiguousarray(rows)
-    if n_receive is None:
-        n_receive = np.empty(comm.size, np.int64)
-        comm.Alltoall(np.asarray(n_send, np.int64), n_receive)
-    received = np.empty((int(n_receive.sum()), *rows.shape[1:]), rows.dtype)
-    scalar = MPI.DOUBLE if rows.dtype == np.float64 else MPI.INT64_T
-    # of rows, so that counts fit into 32 bits
-    row = scalar.Create_contiguous(int(np.prod(rows.shape[1:]))).Commit()
-    requests = []
-    try:
-        # Most ranks have nothing for one another: an Alltoallv would ask all of them.
-        for rank, part in _parts(received, n_receive):
-            requests.append(comm.Irecv([part, len(part), row], source=rank, tag=_TAG))
-        for rank, part in _parts(rows, n_send):
-            requests.append(comm.Isend([part, len(part), row], dest=rank, tag=_TAG))
-        MPI.Request.Waitall(requests)
-    finally:
-        row.Free()
-    return received, n_receive
-
-
-def _parts(rows: NDArray[Any], counts: Ints) -> Iterator[tuple[int, NDArray[Any]]]:
-    """Rows of every rank that has any."""
-    ends = np.cumsum(counts)
-    for rank in np.flatnonzero(counts):
-        yield int(rank), rows[ends[rank] - counts[rank] : ends[rank]]
+        """Write the ghosts' values, which their owners have, into contiguous (n_local, n_energies) values."""
+        if self.comm.size == 1:
+            return
+        row = MPI.DOUBLE.Create_contiguous(full.shape[1]).Commit()
+        try:
+            self._exchange.bcastBegin(row, full, full, MPI.REPLACE)
+            self._exchange.bcastEnd(row, full, full, MPI.REPLACE)
+        finally:
+            row.Free()

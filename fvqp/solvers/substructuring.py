@@ -17,7 +17,7 @@ from mpi4py import MPI
 from fvqp.errors import FvqpError
 from fvqp.simd import LANES
 from fvqp.solvers.batched_lu import BatchedLU, SingularMatrix, TooMuchFill
-from fvqp.solvers.numbering import Numbering, exchange_rows
+from fvqp.solvers.numbering import Numbering
 from fvqp.typing import Floats, Integers, Ints
 
 _BLOCK_BYTES = 2**25
@@ -181,7 +181,9 @@ class Substructuring:
         width = int(np.prod(middle))
         send = np.concatenate([rows[..., s].ravel() for s in share])
         n_send = np.array([rows.shape[0] * width * (s.stop - s.start) for s in share])
-        received, _ = exchange_rows(self._comm, send, n_send, counts * width * (mine.stop - mine.start))
+        n_receive = counts * width * (mine.stop - mine.start)
+        received = np.empty(int(n_receive.sum()))
+        self._comm.Alltoallv([send, n_send], [received, n_receive])
         return received.reshape(int(counts.sum()), *middle, mine.stop - mine.start)
 
     def _to_rows(self, solution: Floats, n_energies: int) -> Floats:
@@ -192,7 +194,8 @@ class Substructuring:
         width = int(np.prod(middle))
         n_send = self._counts * width * solution.shape[-1]
         n_receive = np.array([m * width * (s.stop - s.start) for s in share])
-        received, _ = exchange_rows(self._comm, solution.ravel(), n_send, n_receive)
+        received = np.empty(int(n_receive.sum()))
+        self._comm.Alltoallv([np.ascontiguousarray(solution), n_send], [received, n_receive])
         parts = np.split(received, np.cumsum(n_receive)[:-1])
         return np.concatenate(
             [part.reshape(m, *middle, s.stop - s.start) for part, s in zip(parts, share, strict=True)], -1
