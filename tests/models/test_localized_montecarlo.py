@@ -207,7 +207,7 @@ def test_positions_follow_a_field_on_a_mesh() -> None:
     mesh = shape_mesh("grid2d", dx=np.array([1.0, 2.0, 4.0]), ny=2, dy=1.5)
     domain = mesh_domain(mesh, thickness=0.5)
     assert domain.volume == pytest.approx(7.0 * 3.0 * 0.5)
-    field = domain.gathered(np.arange(6.0)[mesh.global_id])
+    field = np.arange(6.0)
     # So short that nothing annihilates.
     simulation = Simulation(domain, TailAnnihilation(1.0, 1e-12), generation=field * 1e3, seed=15)
     found = simulation.advance([1.0], cells=True)

@@ -14,7 +14,6 @@ from fvqp.errors import CaseError, MeshError
 from fvqp.mesh import geometry
 from fvqp.mesh.mesh import Mesh
 from fvqp.models.localized.rng import alias_table
-from fvqp.parallel import raise_first_error
 from fvqp.typing import Bools, Floats, Ints, Ints32
 
 # A mesh that strays from its plane or line by more than this fraction of its size is not flat.
@@ -63,7 +62,6 @@ class Domain:
     extent: Floats = field(repr=False)
     simplex_cell: Ints32 = field(repr=False)
     simplex_measure: Floats = field(repr=False)
-    mesh: Mesh | None = field(default=None, repr=False)
 
     @property
     def volume(self) -> float:
@@ -86,25 +84,6 @@ class Domain:
         if np.any(given < 0.0):
             raise CaseError(f"{what}: must not be negative, got {given.min():.6g}")
         return given
-
-    def gathered(self, field: ArrayLike) -> Floats:
-        """``(n_cells,)`` by ``global_id``, on every rank, of a field with a row for each local (or owned)
-        cell of the mesh. Collective over the communicator of the mesh."""
-        if self.mesh is None:
-            raise CaseError("a box has no mesh whose fields could be gathered")
-        mine = np.asarray(field, dtype=np.float64)
-        wrong = mine.shape not in ((self.mesh.n_cells,), (self.mesh.n_owned,))
-        problem = (
-            CaseError(f"field: shape {mine.shape} on {self.mesh.n_owned} owned cells") if wrong else None
-        )
-        raise_first_error(self.mesh.comm, problem)
-        return _gathered(self.mesh, mine[: self.mesh.n_owned])
-
-    def scattered(self, values: Floats) -> Floats:
-        """``(mesh.n_cells,)`` local part of ``values (n_cells,)``, ghosts included."""
-        if self.mesh is None:
-            raise CaseError("a box has no mesh to scatter to")
-        return values[self.mesh.global_id]
 
     def source(self, density: Floats, unit: float) -> Source:
         """Positions in proportion to ``density (n_cells,)``, in units of ``unit`` metres."""
@@ -157,7 +136,7 @@ def box(lengths: Sequence[float] | float, periodic: bool | Sequence[bool] = True
 def mesh_domain(
     mesh: Mesh, *, thickness: float | None = None, cross_section: tuple[float, float] | None = None
 ) -> Domain:
-    """The volume of a mesh, with open boundaries; the same on every rank (collective).
+    """The volume of a mesh that is whole on this rank, with open boundaries.
 
     Positions have three coordinates whatever the dimension of the mesh: a mesh of faces gets a
     ``thickness``, a mesh of lines a ``cross_section`` (two edges), in metres.
@@ -165,8 +144,12 @@ def mesh_domain(
     Raises
     ------
     CaseError : the missing extents are not given, superfluous or not positive.
-    MeshError : a body of revolution, or a surface or line that is not parallel to the axes.
+    MeshError : a mesh that ranks share; a body of revolution; a surface or line not parallel to the axes.
     """
+    if mesh.n_owned != mesh.n_global:
+        raise MeshError(
+            f"{mesh.name}: a domain needs the whole mesh on every rank; read it with comm=MPI.COMM_SELF"
+        )
     needed = {1: "cross_section", 2: "thickness", 3: None}[mesh.dim]
     given = {"thickness": thickness, "cross_section": cross_section}
     for name, value in given.items():
@@ -183,21 +166,9 @@ def mesh_domain(
         raise MeshError(
             f"{mesh.name}: localized quasiparticles need cartesian coordinates, not {mesh.coordinates}"
         )
-    problem, parts = _simplices(mesh)
-    gathered = mesh.comm.allgather(
-        (problem, parts, mesh.global_id[: mesh.n_owned], mesh.volume[: mesh.n_owned])
-    )
-    for found, *_ in gathered:
-        if found is not None:
-            raise MeshError(found)
-    corners = np.concatenate([entry[1][0] for entry in gathered])
-    cell = np.concatenate([entry[1][1] for entry in gathered])
-    order = np.argsort(cell, kind="stable")
-    corners, cell = corners[order], cell[order].astype(np.int32)
+    corners, cell = _simplices(mesh)
     volume = np.empty(mesh.n_global)
-    volume[np.concatenate([entry[2] for entry in gathered])] = np.concatenate(
-        [entry[3] for entry in gathered]
-    )
+    volume[mesh.global_id] = mesh.volume
     used = corners[:, : mesh.dim + 1].reshape(-1, 3)
     low, size = used.min(axis=0), np.ptp(used, axis=0)
     flat = np.flatnonzero(size <= _FLAT * size.max())
@@ -219,14 +190,16 @@ def mesh_domain(
         extent=extent,
         simplex_cell=cell,
         simplex_measure=_measure(corners, mesh.dim),
-        mesh=mesh,
     )
 
 
-def _simplices(mesh: Mesh) -> tuple[str | None, tuple[Floats, Ints]]:
-    """Corners ``(n, 4, 3)`` and global cell of simplices that fill the owned cells, as their volume does:
-    lines, triangles, and tetrahedra between the mean corner and the triangles of the faces."""
-    corners, kind = mesh.corners[: mesh.n_owned], mesh.cell_type[: mesh.n_owned]
+def _simplices(mesh: Mesh) -> tuple[Floats, Ints32]:
+    """Return corners ``(n, 4, 3)`` and global cell of simplices that fill the cells, as their volume does,
+    cell by cell: lines, triangles, and tetrahedra between the mean corner and the triangles of the faces.
+
+    Raises `MeshError`: a cell that folds over.
+    """
+    corners, kind = mesh.corners, mesh.cell_type
     middle = geometry.cell_means(mesh.points, corners)
     pieces: list[tuple[Floats, ...]]
     if mesh.dim == 1:
@@ -256,12 +229,11 @@ def _simplices(mesh: Mesh) -> tuple[str | None, tuple[Floats, Ints]]:
     table = np.zeros((sum(map(len, cells)), 4, 3))
     for k in range(mesh.dim + 1):
         table[:, k] = np.concatenate([piece[k] for piece in pieces])
-    cell = mesh.global_id[: mesh.n_owned][np.concatenate(cells)]
-    inverted = mesh.dim == 3 and bool(np.any(_signed(table) * np.sign(_signed(table).sum()) < 0.0))
-    problem = (
-        f"{mesh.name}: a warped cell folds over, positions in it would not be uniform" if inverted else None
-    )
-    return problem, (table, cell)
+    if mesh.dim == 3 and np.any(_signed(table) * np.sign(_signed(table).sum()) < 0.0):
+        raise MeshError(f"{mesh.name}: a warped cell folds over, positions in it would not be uniform")
+    cell = mesh.global_id[np.concatenate(cells)]
+    order = np.argsort(cell, kind="stable")
+    return table[order], cell[order].astype(np.int32)
 
 
 def _signed(corners: Floats) -> Floats:
@@ -277,15 +249,6 @@ def _measure(corners: Floats, order: int) -> Floats:
         normal = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
         return np.asarray(0.5 * np.linalg.norm(normal, axis=1))
     return np.abs(_signed(corners))
-
-
-def _gathered(mesh: Mesh, owned: Floats) -> Floats:
-    """Values of all cells by ``global_id``; collective."""
-    parts = mesh.comm.allgather((mesh.global_id[: mesh.n_owned], owned))
-    values = np.empty(mesh.n_global)
-    for ids, part in parts:
-        values[ids] = part
-    return values
 
 
 def sphere_volume(dim: int) -> float:

@@ -68,7 +68,6 @@ class PairClosure:
 
     Directions that the mesh lacks are as long as the ``domain`` says, with surfaces where it is not periodic
     and without end where it is; concentrations are means over them. The mesh itself ends at its surfaces.
-    Pairs of cells are shared among the ranks of the mesh.
     """
 
     def __init__(self, annihilation: TailAnnihilation, domain: Domain) -> None:
@@ -80,7 +79,7 @@ class PairClosure:
         self.annihilation, self.domain = annihilation, domain
 
     def stationary(self, generation: Floats) -> Floats:
-        """Return c ``(n_cells,)``, 1/m³, for A ``(n_cells,)``, 1/(m³ s), by cell of the file. Collective.
+        """Return c ``(n_cells,)``, 1/m³, for A ``(n_cells,)``, 1/(m³ s), by cell of the file.
 
         Raises:
             CaseError: a body that is too large against r_c and the distance of pairs.
@@ -108,20 +107,17 @@ class PairClosure:
             if extent > 0.0
         ]
         reach = _reach(np.exp(log_kappa[[0, -1]]))
-        comm = MPI.COMM_SELF if self.domain.mesh is None else self.domain.mesh.comm
-        pair = _pairs_of_cells(self.domain, length, number, log_kappa, reach, extents, comm)
+        pair = _pairs_of_cells(self.domain, length, number, log_kappa, reach, extents)
         measure = self.domain.simplex_measure / length**self.domain.order
         volume = np.bincount(self.domain.simplex_cell, measure, len(alpha))[some]
         both = pair.one != pair.other
         columns = pair.table.shape[1]
         rows = np.arange(len(pair.one)) * columns
         flat = pair.table.ravel()
-        ends = len(a) * np.arange(comm.size + 1) // comm.size
-        own = slice(ends[comm.rank], ends[comm.rank + 1])
 
-        def vanishing(own_log_rate: Floats) -> Floats:
-            """Return ln of the rates at which partners let quasiparticles vanish, in this rank's cells."""
-            rate = np.exp(np.concatenate(comm.allgather(own_log_rate)))
+        def vanishing(log_rate: Floats) -> Floats:
+            """Return ln of the rates at which partners let quasiparticles vanish."""
+            rate = np.exp(log_rate)
             at = (np.log(rate[pair.one] + rate[pair.other]) - pair.first) / LOG_STEP
             left = np.clip(at.astype(np.int64), 0, columns - 2)
             share = at - left
@@ -131,19 +127,18 @@ class PairClosure:
             c = a / rate
             lost = np.bincount(pair.one, weight * c[pair.other], len(a))
             lost += np.bincount(pair.other[both], (weight * c[pair.one])[both], len(a))
-            comm.Allreduce(MPI.IN_PLACE, lost)
-            return np.asarray(np.log(lost / volume)[own])
+            return np.asarray(np.log(lost / volume))
 
         found = solve_fixed_point(
             vanishing,
-            np.log(rate)[own],
-            comm=comm,
+            np.log(rate),
+            comm=MPI.COMM_SELF,
             tolerance=TOLERANCE,
             what="pair closure",
             max_evaluations=ITERATIONS,
             prefix=OPTIONS,
         )
-        rate = np.exp(np.concatenate(comm.allgather(found.x)))
+        rate = np.exp(found.x)
         return np.asarray(a / rate * _correction(rate))
 
 
@@ -168,9 +163,8 @@ def _pairs_of_cells(
     log_kappa: Floats,
     reach: float,
     extents: list[float],
-    comm: MPI.Comm,
 ) -> _Pairs:
-    """Return integrals over this rank's pairs of the cells that have a ``number``, by points in them."""
+    """Return integrals over pairs of the cells that have a ``number``, by points in them."""
     dim = domain.order
     used = number[domain.simplex_cell] >= 0
     corners = domain.corners[used, : dim + 1] / length
@@ -184,14 +178,10 @@ def _pairs_of_cells(
     # Within a cell a pair of points is met once, and counts for both.
     product[: len(close)] *= np.where(one[: len(close)] == other[: len(close)], 2.0, 1.0)
     n = int(number.max()) + 1
-    key = np.minimum(one, other) * n + np.maximum(one, other)
-    here = key % comm.size == comm.rank
-    distance, product = distance[here], product[here]
-    keys, row = np.unique(key[here], return_inverse=True)
-    cell_pairs = comm.allreduce(len(keys))
-    if cell_pairs > MAX_CELL_PAIRS:
+    keys, row = np.unique(np.minimum(one, other) * n + np.maximum(one, other), return_inverse=True)
+    if len(keys) > MAX_CELL_PAIRS:
         raise CaseError(
-            f"the pair closure has {cell_pairs} pairs of cells within {reach:.3g} r_c, and room for "
+            f"the pair closure has {len(keys)} pairs of cells within {reach:.3g} r_c, and room for "
             f"{MAX_CELL_PAIRS}; take larger cells, or the local law"
         )
     bins = np.arange(0.0, reach + 2.0 * BIN, BIN)
