@@ -56,8 +56,7 @@ make_venv() {
 see_petsc4py() {
     say "petsc4py from $1"
     [ "$dry" ] && return
-    # Debian keeps SLEPc, which is optional, likewise; Python leaves out directories that are not there.
-    printf '%s\n' "$1" "${1//petsc/slepc}" > "$("$venv/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/petsc4py.pth"
+    printf '%s\n' "$1" > "$("$venv/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/petsc4py.pth"
 }
 
 # uv_options: pip's own settings of where packages are, as options of uv, which does not read them.

@@ -82,7 +82,7 @@ def diagnose() -> list[Check]:
     if mpi.status != "missing":
         checks.append(_attempt("PETSc", _petsc, "missing", _petsc_remedy()))
         if checks[-1].status != "missing":
-            checks += [*_petsc_packages(), _slepc()]
+            checks += _petsc_packages()
     checks.append(_threads())
     if mpi.status != "missing" and _ranks() == 1:
         checks += [
@@ -170,15 +170,6 @@ def _petsc_packages() -> list[Check]:
         else:
             checks.append(Check(f"PETSc: {name}", "limited", f"no: {instead}", _package_remedy(name)))
     return checks
-
-
-def _slepc() -> Check:
-    slepc = importlib.import_module("fvqp.petsc").slepc()
-    if slepc is None:
-        detail = "no slepc4py that loads beside this PETSc: ARPACK finds relaxation rates"
-        remedy = _system("python3-slepc4py-real") if _petsc_of_system() else _pip("slepc", "slepc4py")
-        return Check("SLEPc", "limited", detail, remedy)
-    return Check("SLEPc", "ok", ".".join(str(part) for part in slepc.Sys.getVersion()))
 
 
 def _threads() -> Check:

@@ -8,7 +8,6 @@ would take them from the current folder too, which may be someone else's, and op
 
 import contextlib
 import ctypes
-import importlib
 import traceback
 import weakref
 from collections.abc import Callable, Iterator
@@ -24,7 +23,7 @@ petsc4py.init(["-no_signal_handler", "-skip_petscrc"])
 
 from petsc4py import PETSc  # noqa: E402
 
-__all__ = ["PETSc", "as_snes", "destroyed_with", "option_used", "own_errors", "slepc", "weakly"]
+__all__ = ["PETSc", "as_snes", "destroyed_with", "option_used", "own_errors", "weakly"]
 
 
 _KEPT = MPI.Comm.Create_keyval()
@@ -32,15 +31,6 @@ _KEPT = MPI.Comm.Create_keyval()
 Result = TypeVar("Result")
 Tell = Callable[[int, float, Floats], None]
 """Called with the number of a step, a norm of what is left, and the unknowns."""
-
-
-def slepc() -> Any:
-    """The module of SLEPc's eigenvalue solvers; None where slepc4py is not installed, or does not load beside
-    this PETSc."""
-    try:
-        return importlib.import_module("slepc4py.SLEPc")
-    except (ImportError, RuntimeError):
-        return None
 
 
 def option_used(name: str) -> bool:

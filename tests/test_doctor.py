@@ -53,12 +53,6 @@ def test_petsc_packages_are_those_that_petsc_can_use(checks: dict[str, Check], n
     assert (checks[f"PETSc: {name}"].status == "ok") == usable
 
 
-def test_slepc_is_optional(checks: dict[str, Check]) -> None:
-    there = importlib.util.find_spec("slepc4py") is not None
-    assert checks["SLEPc"].status == ("ok" if there else "limited")
-    assert there or "ARPACK" in checks["SLEPc"].detail
-
-
 def test_a_missing_package_is_named_with_its_command(monkeypatch: pytest.MonkeyPatch) -> None:
     wanted = ["numpy>=1.26", "no-such-package>=2", "scipy>=1000", "furo; extra == 'docs'"]
     monkeypatch.setattr(doctor.metadata, "requires", lambda name: wanted)
@@ -111,14 +105,11 @@ def test_what_is_missing_comes_with_a_command(monkeypatch: pytest.MonkeyPatch) -
     bare = SimpleNamespace(Sys=SimpleNamespace(hasExternalPackage=lambda name: False))
     petsc = importlib.import_module("fvqp.petsc")
     monkeypatch.setattr(petsc, "PETSc", bare)
-    monkeypatch.setattr(petsc, "slepc", lambda: None)
     monkeypatch.setattr(doctor, "_try", lambda *_: "no answer")
-    missing = [*doctor._petsc_packages(), doctor._slepc(), doctor._launcher()]
+    missing = [*doctor._petsc_packages(), doctor._launcher()]
     assert all(check.status == "limited" and check.remedy for check in missing)
     monkeypatch.setattr(doctor.shutil, "which", lambda name: None)
     assert "--download-mumps" in doctor._package_remedy("mumps")
-    monkeypatch.setattr(doctor, "_petsc_of_system", lambda: False)
-    assert doctor._slepc().remedy.endswith("pip install slepc slepc4py")
 
 
 @pytest.mark.parametrize(("status", "code"), [("ok", 0), ("limited", 0), ("missing", 1)])

@@ -156,7 +156,7 @@ def test_equations_in_the_number_alone() -> None:
 @pytest.mark.slow
 def test_the_end_is_approached_at_the_slowest_rate() -> None:
     state = stationary_state(small(), comm=SELF)
-    slowest = slowest_rates(state.equation.chain, 1).rates[0]
+    slowest = slowest_rates(state.equation.chain, 1)[0]
     times = np.array([3.0, 3.5])
     found = evolve_master(small(), (8, 0), times, tolerance=1e-8, comm=SELF)
     left = found.number - state.mean_number

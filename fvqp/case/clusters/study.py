@@ -34,7 +34,7 @@ from fvqp.models.clusters.gillespie import FORGOTTEN
 from fvqp.models.clusters.mean_field import approximate_number, stationary
 from fvqp.models.clusters.reduced import stationary_weight
 from fvqp.results.dataset import SweepDataset
-from fvqp.solvers.slowest import library_in_use, slowest_rates
+from fvqp.solvers.slowest import slowest_rates
 from fvqp.typing import Floats
 
 Values = dict[str, Any]
@@ -134,7 +134,7 @@ class ClustersStudy(PointStudy):
             coordinates["time"] = (("time",), np.array(case.evolution.time))
         if case.output.relaxation_rates:
             coordinates["mode"] = (("mode",), np.arange(float(case.output.relaxation_rates)))
-            attributes["eigenvalues_by"] = library_in_use()
+            attributes["eigenvalues_by"] = "ARPACK"
         sweep = SweepDataset(axes, coordinates, attributes)
         for name in ("N_mean", "N_scale", "enhancement", "polarization_analytic", "enhancement_analytic"):
             sweep.define(name)
@@ -188,7 +188,7 @@ def _of_state(case: ClustersCase, cluster: Cluster, equation: str, sweep: SweepD
         values |= _distributions(state, sweep)
     chain = state.equation.chain if isinstance(state, ClusterState) else state.chain
     if case.output.relaxation_rates:
-        slowest = slowest_rates(chain, case.output.relaxation_rates).rates
+        slowest = slowest_rates(chain, case.output.relaxation_rates)
         values |= {"relaxation_rate": slowest.real, "relaxation_oscillation": np.abs(slowest.imag)}
     # Factors of large clusters are not left to the garbage collector.
     chain.destroy()
