@@ -277,3 +277,13 @@ def test_progress_is_told() -> None:
     assert [part for part, _ in told] == pytest.approx([0.25, 0.5, 1.0])
     assert told[-1][1] == simulation.events
     assert estimate(np.repeat(found.concentration, 4)).mean > 0.0
+
+
+def test_room_of_the_queue_does_not_grow_from_epoch_to_epoch() -> None:
+    simulation = Simulation(box((30.0,) * 3), UNIT, generation=1e-4, seed=17)
+    engine, blocks = simulation._engine, []
+    for time in np.arange(1, 9) * 3000.0:
+        simulation.advance([time])
+        blocks.append(len(engine.queue.blocks))
+    assert simulation.events > 20 * simulation.number
+    assert max(blocks) < 2 * min(blocks)

@@ -24,7 +24,15 @@ from fvqp.models.localized.dynamics import (
 )
 from fvqp.models.localized.gas import Grid, Particles
 from fvqp.models.localized.laws import BurstingBubbles, Law
-from fvqp.models.localized.queue import BLOCK, TAKEN, Queue, empty_queue, entries_of, with_entries, with_room
+from fvqp.models.localized.queue import (
+    TAKEN,
+    Queue,
+    empty_queue,
+    entries_of,
+    entries_with_room,
+    with_entries,
+    with_room,
+)
 from fvqp.models.localized.rates import pair_rate
 from fvqp.models.localized.validity import FEW_PARTICLES
 from fvqp.typing import Floats
@@ -108,7 +116,7 @@ class Engine:
                 self._lay_out(g.particles(self.grid))
             elif why == EPOCH_OVER:
                 # As many entries as there were room for, because it was enough.
-                self._begin_epoch(len(self.queue.blocks) * BLOCK)
+                self._begin_epoch(entries_with_room(self.queue, self._room))
 
     def state(self) -> State:
         """All that `restore` needs to go on bit for bit. The order of the queue does not matter."""

@@ -199,6 +199,11 @@ def first_time(queue, grid):
         _take(queue, grid)
 
 
+def entries_with_room(queue: Queue, room: int) -> int:
+    """Return the number of entries that `empty_queue` made room for, with the same ``room``."""
+    return (len(queue.blocks) - len(queue.first) - room - 1) * BLOCK
+
+
 @loop
 def _collect(queue, grid, out):
     """Copies all valid entries to ``out``, which must have room for every entry; how many there are."""
