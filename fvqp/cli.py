@@ -21,6 +21,7 @@ from typing import Any, NoReturn
 from fvqp.cli_runs import add_commands
 from fvqp.errors import EXIT_CODE, CaseError, CaseMistakes, FvqpError, shown
 from fvqp.terminal import Ranks, TerminalLog, say
+from fvqp.texts import columns
 from fvqp.threads import ranks_from_environment
 
 #: Bytes of the name of a file, and characters of a whole path, that Linux and its file systems take.
@@ -477,7 +478,7 @@ def _materials(arguments: argparse.Namespace, petsc: list[str]) -> None:
         rows = [
             (m.name, m.text("gap") or "normal", m.text("critical_temperature"), m.description) for m in known
         ]
-        say(_columns([head, *rows]))
+        say(columns([head, *rows]))
         return
     # By name, or by a word of the description: aluminium is Al and Al_ryan2026.
     word = arguments.name.lower()
@@ -501,7 +502,7 @@ def _examples(arguments: argparse.Namespace, petsc: list[str]) -> None:
             say(str(file))
         return
     if arguments.name is None:
-        say(_columns([(one.name, one.time, one.title) for one in examples.examples()]))
+        say(columns([(one.name, one.time, one.title) for one in examples.examples()]))
         return
     one = examples.example(arguments.name)
     say(f"{one.name}: {one.title}; takes about {one.time}\n{one.file}")
@@ -511,7 +512,7 @@ def _new(arguments: argparse.Namespace, petsc: list[str]) -> None:
     from fvqp import examples
 
     if arguments.model is None:
-        say(_columns([(name, one.time, one.title) for name, one in examples.templates().items()]))
+        say(columns([(name, one.time, one.title) for name, one in examples.templates().items()]))
         return
     files = _written(lambda: examples.new_case(arguments.model, arguments.to))
     for file in files:
@@ -528,13 +529,6 @@ def _written(write: Callable[[], list[Path]]) -> list[Path]:
     from fvqp.parallel import run_on_root
 
     return run_on_root(MPI.COMM_WORLD, write)
-
-
-def _columns(rows: Sequence[Sequence[str]]) -> str:
-    """Rows of texts, in columns as wide as their longest text."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = ("  ".join(f"{text:<{width}}" for text, width in zip(row, widths, strict=True)) for row in rows)
-    return "\n".join(line.rstrip() for line in lines)
 
 
 def _doctor(arguments: argparse.Namespace, petsc: list[str]) -> int:

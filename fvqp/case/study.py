@@ -24,11 +24,11 @@ from fvqp.errors import FvqpError
 from fvqp.mesh.shapes import shape_mesh
 from fvqp.results.checkpoint import Checkpoint
 from fvqp.results.dataset import SweepDataset
-from fvqp.results.durations import duration
 from fvqp.results.folder import ResultsFolder
 from fvqp.results.progress import LINE_EVERY, SweepProgress, tell
 from fvqp.results.result import Result
 from fvqp.results.status import StatusFile
+from fvqp.texts import duration
 from fvqp.typing import Bools
 
 Line = Sequence[tuple[int, ...]]

@@ -17,7 +17,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, PrivateA
 
 from fvqp.case.quantities import STRICT, CaseValue, once
 from fvqp.errors import CaseError, FvqpError, shown
-from fvqp.notebooks import html_table
+from fvqp.texts import html_table
 
 E = TypeVar("E", bound=FvqpError)
 Name = Annotated[str, Field(min_length=1)]

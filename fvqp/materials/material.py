@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 from scipy import constants
 
 from fvqp.errors import CaseError
-from fvqp.notebooks import html_table
+from fvqp.texts import html_table
 from fvqp.units import InUnit, registry, to_float
 
 BCS_RATIO = math.pi * math.exp(-0.57721566490153286)

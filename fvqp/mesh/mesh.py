@@ -15,7 +15,7 @@ from scipy.sparse.csgraph import connected_components
 from fvqp.errors import MeshError, suggestion
 from fvqp.mesh.cells import BY_VTK
 from fvqp.mesh.distribute import GhostExchange
-from fvqp.notebooks import html_table, listed
+from fvqp.texts import html_table, listed
 from fvqp.units import engineering
 
 if TYPE_CHECKING:

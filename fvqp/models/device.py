@@ -12,7 +12,7 @@ from scipy import constants
 from fvqp.errors import CaseError, shown
 from fvqp.materials import Material
 from fvqp.mesh import Mesh
-from fvqp.notebooks import html_table
+from fvqp.texts import html_table
 from fvqp.transport.operator import Transport
 from fvqp.transport.terminals import Interface, Terminal
 from fvqp.typing import Floats, Ints32

@@ -13,6 +13,7 @@ from fvqp.errors import FvqpError
 from fvqp.results.csv_columns import read_columns
 from fvqp.results.dataset import Outcome
 from fvqp.results.result import open_result
+from fvqp.texts import by_reason, columns
 
 SAME = 1e-10
 """Relative difference of places that are the same."""
@@ -65,16 +66,8 @@ class Comparison:
             relative = f"{one.largest / one.size:.2e}" if one.size > 0.0 else ""
             numbers = f"{one.size:.5g}", f"{one.largest:.3g}", f"{one.rms:.3g}", relative, str(one.points)
             lines.append((one.name, one.units, *numbers, one.how))
-        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-        rows = (
-            "  ".join(f"{cell:<{width}}" for cell, width in zip(line, widths, strict=True)).rstrip()
-            for line in lines
-        )
-        reasons: dict[str, list[str]] = {}
-        for name, reason in self.left_out.items():
-            reasons.setdefault(reason, []).append(name)
-        notes = (f"not compared, {reason}: {', '.join(names)}" for reason, names in reasons.items())
-        return "\n".join([f"{self.names[1]} less {self.names[0]}", *rows, *notes])
+        notes = by_reason(self.left_out, "not compared")
+        return "\n".join([f"{self.names[1]} less {self.names[0]}", columns(lines), *notes])
 
 
 def compare(first: str | Path, second: str | Path, names: Sequence[str] = ()) -> Comparison:

@@ -11,12 +11,14 @@ import csv
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from io import StringIO
+from textwrap import indent
 
 import numpy as np
 import xarray as xr
 from scipy.optimize import brentq
 
 from fvqp.errors import FvqpError
+from fvqp.texts import columns
 from fvqp.typing import Floats
 
 ABOUT_RUNS = ("completed", "failure", "seconds", "folder")
@@ -118,13 +120,8 @@ class Convergence:
             order = f"{one.order:.2f}" if np.isfinite(one.order) else ""
             value = "failed" if failed else f"{one.value:.8g}"
             lines.append((name, one.units if name else "", one.at, value, difference, relative, order))
-        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-        text = [
-            "  ".join(f"{cell:<{width}}" for cell, width in zip(line, widths, strict=True)).rstrip()
-            for line in lines
-        ]
         head = f"{key}" + (f", with {', '.join(others)} at the last value" if others else "")
-        return "\n".join([head, *(f"  {line}" for line in text)])
+        return f"{head}\n{indent(columns(lines), '  ')}"
 
 
 def spacings(values: Floats) -> Floats | None:

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import xarray as xr
 
-from fvqp.notebooks import html_table
 from fvqp.results.dataset import SweepDataset
+from fvqp.texts import html_table
 
 log = logging.getLogger(__name__)
 

@@ -18,7 +18,7 @@ from mpi4py import MPI
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from fvqp.results.durations import clock
+from fvqp.texts import clock
 
 if TYPE_CHECKING:
     from fvqp.results.status import StatusFile

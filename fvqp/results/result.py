@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 import xarray as xr
 
 from fvqp.errors import CheckpointError, FvqpError
-from fvqp.notebooks import html_table, listed
 from fvqp.results.convergence import Convergence
 from fvqp.results.dataset import read_dataset
 from fvqp.results.files import make_folder
 from fvqp.results.ledger import Ledger
 from fvqp.results.over_time import arrivals, time_constants
+from fvqp.texts import html_table, listed
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -19,8 +19,8 @@ import xarray as xr
 
 from fvqp.errors import CheckpointError, FvqpError
 from fvqp.results.dataset import Outcome, read_dataset
-from fvqp.results.durations import duration
 from fvqp.results.files import write_text
+from fvqp.texts import duration
 
 FILE = "status.json"
 EVERY = 2.0

@@ -16,6 +16,7 @@ from fvqp.results.dataset import write_dataset
 from fvqp.results.files import write_text
 from fvqp.results.progress import tell
 from fvqp.results.result import STUDY_FILE, Result
+from fvqp.texts import by_reason
 from fvqp.variation.gathering import study_dataset
 from fvqp.variation.keys import VariedCase, VariedKey
 from fvqp.variation.runs import run_variants
@@ -75,7 +76,4 @@ def vary(
 
 def left_out(result: Result) -> str:
     """Return a line about the quantities that a study does not hold, and why; empty if it holds all."""
-    reasons: dict[str, list[str]] = {}
-    for name, reason in json.loads(result.dataset.attrs.get("left_out", "{}")).items():
-        reasons.setdefault(reason, []).append(name)
-    return "\n".join(f"left out, {reason}: {', '.join(names)}" for reason, names in reasons.items())
+    return "\n".join(by_reason(json.loads(result.dataset.attrs.get("left_out", "{}")), "left out"))

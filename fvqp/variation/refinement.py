@@ -12,6 +12,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import indent
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ from fvqp.parallel import run_on_root
 from fvqp.results.convergence import error_of_finest, largest
 from fvqp.results.dataset import read_dataset
 from fvqp.results.files import write_text
+from fvqp.texts import columns
 from fvqp.typing import Floats
 from fvqp.units import to_float
 from fvqp.variation.keys import VariedCase, VariedKey
@@ -113,9 +115,7 @@ class Refinement:
                         f"{level.cost:.2g}",
                     )
                 )
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        for row in rows:
-            lines.append("  " + "  ".join(f"{c:<{w}}" for c, w in zip(row, widths, strict=True)).rstrip())
+        lines.append(indent(columns(rows), "  "))
         lines += [f"  {name} {reason}" for name, reason in self.unvaried.items()]
         lines += [f"  {text}" for one in self.knobs for text in one.failures]
         about = f"error {self.error:.2g}{unit} ({percent * self.error:.2g} %), {self.value:.7g}{unit}"

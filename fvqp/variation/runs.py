@@ -20,11 +20,11 @@ from mpi4py import MPI
 from fvqp.case import models
 from fvqp.errors import CaseError, CheckpointError, FvqpError
 from fvqp.parallel import run_on_root
-from fvqp.results.durations import duration
 from fvqp.results.files import make_folder, write_text
 from fvqp.results.folder import folder_hash
 from fvqp.results.progress import tell
 from fvqp.results.status import RunState, run_status
+from fvqp.texts import duration
 from fvqp.threads import THREAD_VARIABLES
 from fvqp.variation.keys import Variant
 

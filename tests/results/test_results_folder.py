@@ -17,10 +17,10 @@ from rich.console import Console
 from fvqp.errors import CheckpointError, FvqpError
 from fvqp.results import Checkpoint, FieldSeries, ResultsFolder, SweepDataset, SweepProgress, open_result
 from fvqp.results.dataset import Outcome
-from fvqp.results.durations import duration
 from fvqp.results.figures import FAMILIES, FigureSpec, draw, fill
 from fvqp.results.folder import folder_hash
 from fvqp.results.progress import LogPace, tell
+from fvqp.texts import duration
 
 HASH = "ab" * 32
 TEXT = 'title = "t"\n'
