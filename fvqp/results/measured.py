@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -20,6 +22,41 @@ OPTIONAL = ("supercurrent", "V_det")
 UNCERTAINTY = "g_nl_error"
 """Column of standard deviations of ``g_nl``, where they are known."""
 _UNITS = {"V_inj": "V", "V_det": "V", "supercurrent": "A", "g_nl": "S", UNCERTAINTY: "S"}
+PARTS = ("g_nl", "g_s", "g_a", "g_ss", "g_sa")
+"""What can be fitted to."""
+
+
+@dataclass(frozen=True)
+class MeasuredPoints:
+    """Measured values of a quantity in the units of ``results.nc``.
+
+    Attributes:
+        name, units: of the quantity.
+        axis: coordinate over which curves run.
+        coordinates: name → values ``(n,)`` and attributes of all coordinates of the points.
+        value: ``(n,)``.
+        error: ``(n,)`` standard deviations, None if they are not known.
+    """
+
+    name: str
+    units: str
+    axis: str
+    coordinates: dict[str, tuple[NDArray[Any], dict[str, str]]]
+    value: Floats
+    error: Floats | None = None
+
+    @property
+    def size(self) -> float:
+        """Root mean square of the values; 1 if all of them vanish."""
+        return float(np.sqrt(np.mean(self.value**2))) or 1.0
+
+    def residual(self, found: Floats) -> Floats:
+        """Return ``found`` less the data in units of the standard deviations, or of `size`."""
+        return np.asarray((found - self.value) / (self.size if self.error is None else self.error))
+
+    def at(self, name: str) -> Floats | None:
+        """Return the values of a coordinate; None where the data have no such column."""
+        return self.coordinates[name][0] if name in self.coordinates else None
 
 
 def read_measured(path: str | Path) -> xr.DataArray:
@@ -125,6 +162,61 @@ def errors_of_parts(path: str | Path) -> xr.Dataset:
             "curve the same biases and supercurrents of both signs, or leave the column out"
         )
     return np.sqrt(parts_of_variance(g_nl.copy(data=squares / count**2)))
+
+
+def conductance_points(
+    path: str | Path, part: str, window: tuple[float, float] | None = None
+) -> MeasuredPoints:
+    """The points of a CSV file that a fit to a non-local conductance is to.
+
+    Args:
+        path: columns ``V_inj``, ``g_nl``, and ``V_det``, ``supercurrent``, ``g_nl_error`` where there are.
+        part: ``g_nl`` takes the points as they are; other parts are formed first (`measured_parts`), and of
+            the points that are images of one another one is taken.
+        window: smallest and largest \\|V_inj\\|, volt.
+
+    Raises:
+        FvqpError: no such part, nothing in the window, or what reading raises.
+    """
+    if part not in PARTS:
+        raise FvqpError(f'part: expected one of {", ".join(PARTS)}, got "{part}"')
+    if part == "g_nl":
+        columns = read_points(path)
+        columns["value"] = columns.pop("g_nl")
+    else:
+        parts = measured_parts(path)
+        if part not in parts:
+            raise FvqpError(f"{path}: {part} needs both signs of the supercurrent in the data")
+        table = xr.Dataset({"value": parts[part]})
+        if UNCERTAINTY in read_points(path):
+            table[UNCERTAINTY] = errors_of_parts(path)[part]
+        frame = table.to_dataframe().reset_index()
+        columns = {str(name): frame[name].to_numpy(dtype=float) for name in frame.columns}
+        keep = np.ones(len(frame), dtype=bool)
+        # Odd parts vanish at zero whatever was measured: that is no point.
+        if part in ("g_ss", "g_sa"):
+            keep &= columns["V_inj"] > 0.0 if part == "g_sa" else columns["V_inj"] >= 0.0
+        if "supercurrent" in columns:
+            keep &= columns["supercurrent"] > 0.0 if part == "g_a" else columns["supercurrent"] >= 0.0
+        columns = {name: values[keep] for name, values in columns.items()}
+    if window is not None:
+        size = np.abs(columns["V_inj"])
+        inside = (size >= window[0]) & (size <= window[1])
+        if not inside.any():
+            raise FvqpError(
+                f"{path}: no point has |V_inj| between {window[0]:g} and {window[1]:g} V (they reach from "
+                f"{size.min():g} to {size.max():g} V)"
+            )
+        columns = {name: values[inside] for name, values in columns.items()}
+    places = ("V_inj", "V_det", "supercurrent")
+    return MeasuredPoints(
+        part,
+        "S",
+        "V_inj",
+        {name: (columns[name], QUANTITIES[name]._asdict()) for name in places if name in columns},
+        columns["value"],
+        columns.get(UNCERTAINTY),
+    )
 
 
 def write_parts(parts: xr.Dataset, path: str | Path) -> None:

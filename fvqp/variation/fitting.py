@@ -1,39 +1,77 @@
-"""Fitting keys of any case to measured curves; every evaluation is a run of a study and stays on disk."""
+"""Fits of numbers of a case to measured data: the search, its results, and what is written of them."""
 
 from __future__ import annotations
 
+import csv
+import json
+import logging
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import xarray as xr
 from mpi4py import MPI
+from scipy.stats import norm
+from scipy.stats import t as student_t
 
 from fvqp.case.parameters import Parameter, parameter_limits
 from fvqp.case.reading import override_value
-from fvqp.case.usadel.fitting import fit_conductance, tell_parameters
-from fvqp.errors import CaseError, ConvergenceError, FvqpError
+from fvqp.case.tables import Case
+from fvqp.case.usadel.fitting import ConductanceModel
+from fvqp.errors import CaseError, CheckpointError, ConvergenceError, FvqpError
 from fvqp.parallel import run_on_root
 from fvqp.results.csv_columns import read_columns
-from fvqp.results.dataset import FORMAT_VERSION, read_dataset
-from fvqp.results.fitted import fit_attributes, parameter_variables, write_fit
-from fvqp.results.progress import tell
+from fvqp.results.dataset import FORMAT_VERSION, read_dataset, write_dataset
+from fvqp.results.files import make_folder, write_text
+from fvqp.results.measured import MeasuredPoints
+from fvqp.results.provenance import provenance
 from fvqp.results.result import Result
-from fvqp.solvers.least_squares import fit_parameters
+from fvqp.solvers.least_squares import Fitted, fit_parameters
+from fvqp.texts import two_digits
 from fvqp.typing import Floats
 from fvqp.units import to_float
 from fvqp.variation.keys import VariedCase
 from fvqp.variation.observable import ObservableAt
 from fvqp.variation.runs import claim, run_variants
 
-STEP = 1e-3
-"""Relative step of derivatives, above the tolerances with which cases are solved."""
-TOLERANCE = 1e-5
-"""Relative change of the parameters at which the search ends."""
+log = logging.getLogger(__name__)
+
+CONFIDENCE = 0.95
+"""Probability of the intervals."""
+CORRELATED = 0.99
+"""Correlation from which on a fit warns."""
 
 DataSets = str | Path | Mapping[str | Path, Mapping[str, Any]]
+
+
+class FitModel(Protocol):
+    """Values of a case at measured points, of its free parameters.
+
+    Attributes:
+        points: measured.
+        ROUNDS: number of searches, each from the result of the one before.
+        STEP: relative step of a parameter for derivatives.
+        TOLERANCE: relative change of the parameters at which a search ends.
+    """
+
+    points: MeasuredPoints
+    ROUNDS: int
+    STEP: float
+    TOLERANCE: float
+
+    def begin_round(self) -> None:
+        """Prepare for a search."""
+
+    def values(self, values: Floats) -> Floats:
+        """Return the values at the points, of the parameters' values. Collective."""
+
+    def case(self, values: Floats) -> Case:
+        """Return the case with the parameters' values."""
+
+    def variables(self) -> dict[str, Any]:
+        """Return further variables of the results at the points of the last evaluation."""
 
 
 def fit(
@@ -75,14 +113,14 @@ def fit(
 
     Returns:
         Parameters with uncertainties, intervals of 95 % and correlation, measured and fitted points
-        (`fvqp.results.fitted`).
+        (`fit_dataset`).
 
     Raises:
         FvqpError: bad input, a parameter without effect, parameters that cannot be told apart, a folder that
             holds something else.
         ConvergenceError: a solve, or the search, does not converge.
     """
-    bounds = bounds or {}
+    sets = data if isinstance(data, Mapping) else {data: {}}
     if observable is None:
         if isinstance(data, Mapping):
             raise CaseError(
@@ -90,74 +128,57 @@ def fit(
             )
         if jobs != 1:
             raise CaseError("--jobs: a fit has several runs with --for only (observable=)")
-        return fit_conductance(
-            case, data, free, out, bounds=bounds, part=part, window=window, overrides=list(overrides),
-            comm=comm,
-        )  # fmt: skip
-    if part != "g_nl":
-        raise CaseError(f"--part {part}: is formed without --for only; remove one of them")
-    if out is None:
-        raise CaseError("fit: a fit of --for needs a folder for its runs (--out, out=)")
-    if not free:
-        raise CaseError("fit: no parameter is free; name one: --free KEY=START")
+        if out is not None:
+            # Not only after a long search.
+            run_on_root(comm, lambda: _require_empty(Path(out)))
+    else:
+        if part != "g_nl":
+            raise CaseError(f"--part {part}: is formed without --for only; remove one of them")
+        if out is None:
+            raise CaseError("fit: a fit of --for needs a folder for its runs (--out, out=)")
     varied = VariedCase(case, overrides)
-    parameters = [Parameter.of(varied.data, text) for text in free]
-    keys = [one.key for one in parameters]
-    sets = data if isinstance(data, Mapping) else {data: {}}
-    for number, key in enumerate(keys):
-        if key in keys[:number]:
-            raise CaseError(f"--free {key}: is free already")
-        for file, settings in sets.items():
-            if key in settings:
-                raise CaseError(f"--free {key}: is fixed for {file}; remove one of them")
-    for file in sets:
-        if not Path(file).is_file():
-            raise FvqpError(f"{file}: no such file")
-    limits = parameter_limits(parameters, bounds)
-    run_on_root(comm, lambda: claim(Path(out)))
-    model = _Runs(varied, parameters, sets, ObservableAt.of(observable), window, Path(out), jobs, comm)
-    start = np.array([one.start for one in parameters])
-    model.read(start)
-    found = fit_parameters(
-        model.residual, start, keys, weighted=model.weighted, report=model.report, bounds=limits, step=STEP,
-        tolerance=TOLERANCE,
-    )  # fmt: skip
+    parameters = _free_parameters(varied, free, sets)
+    limits = parameter_limits(parameters, bounds or {})
+    model: FitModel
+    if observable is None or out is None:
+        (file,) = sets
+        model = ConductanceModel(
+            varied.data, varied.source, varied.folder, parameters, file, part, window, comm
+        )
+    else:
+        model = _Runs(varied, parameters, sets, ObservableAt.of(observable), window, Path(out), jobs, comm)
+    points, start = model.points, np.array([one.start for one in parameters])
+    weighted, evaluations, found = points.error is not None, 0, None
+
+    def residual(values: Floats) -> Floats:
+        # One vector for all ranks, to the last bit: their searches must not part.
+        return np.asarray(comm.bcast(points.residual(model.values(values))))
+
+    def report(values: Floats, residual: Floats) -> None:
+        if comm.rank == 0:
+            named = zip(parameters, values, strict=True)
+            told = ", ".join(f"{p.key} = {v:.6g} {p.unit}".rstrip() for p, v in named)
+            of = "standard deviations" if weighted else "of their root mean square"
+            log.info("%s: mean deviation %.4g %s", told, float(np.sqrt(np.mean(residual**2))), of)
+
+    for _ in range(model.ROUNDS):
+        model.begin_round()
+        found = fit_parameters(
+            residual, start, [one.key for one in parameters], weighted=weighted, report=report,
+            bounds=limits, step=model.STEP, tolerance=model.TOLERANCE,
+        )  # fmt: skip
+        start, evaluations = found.x, evaluations + found.evaluations
+    assert found is not None
     if comm.rank == 0:
-        tell_parameters(parameters, found)
-    fitted = np.concatenate(model.values(found.x))
-    points = model.points
-    measured = np.concatenate([one.value for one in points])
-    about = {"units": model.units, "long_name": model.wanted.name}
-    variables: dict[str, Any] = {
-        "measured": ("point", measured, about),
-        "fitted": ("point", fitted, about),
-        "residual": ("point", measured - fitted, about),
-    }
-    if model.weighted:
-        variables["measured_error"] = ("point", np.concatenate([one.error for one in points]), about)
-    coordinates = {
-        model.axis: ("point", np.concatenate([one.place for one in points]), {"units": model.axis_units}),
-        "data_set": ("point", np.repeat([one.label for one in points], [len(one.value) for one in points])),
-    }
-    table, of_parameters = parameter_variables(
-        found, keys, [one.unit for one in parameters], start.tolist(), len(measured), model.weighted
-    )
-    attributes = fit_attributes(found, len(measured), len(keys), model.unit, model.units, model.weighted)
-    dataset = xr.Dataset(
-        variables | table,
-        coordinates | of_parameters,
-        {
-            "format_version": FORMAT_VERSION,
-            "part": model.wanted.name,
-            "observable": str(model.wanted),
-            "axis": model.axis,
-            "title": str(varied.data.get("title", "")),
-            "evaluations": found.evaluations,
-            **attributes,
-        },
-    )
-    text = varied.variant(model.settings(found.x)).case.resolved_toml()
-    return write_fit(dataset, Path(out), text, comm)
+        _tell_parameters(parameters, found)
+        log.info("%d evaluations of %d points", evaluations, len(points.value))
+    dataset = fit_dataset(points, model.values(found.x), found, parameters)
+    dataset = dataset.assign(model.variables())
+    title = str(varied.data.get("title", ""))
+    dataset.attrs |= {"observable": observable or part, "title": title, "evaluations": evaluations}
+    if out is None:
+        return Result(dataset, None)
+    return _write(dataset, Path(out), model.case(found.x).resolved_toml(), comm)
 
 
 def settings_of(file: str, texts: Sequence[str]) -> dict[str, Any]:
@@ -173,18 +194,141 @@ def settings_of(file: str, texts: Sequence[str]) -> dict[str, Any]:
     return found
 
 
-@dataclass(frozen=True)
-class _Points:
-    """Measured points of a data set: places on the axis, values, standard deviations if known."""
+def _free_parameters(
+    varied: VariedCase, free: Sequence[str], sets: Mapping[str | Path, Mapping[str, Any]]
+) -> list[Parameter]:
+    """Return the numbers that vary; raises `CaseError` if one is none, or is given twice."""
+    if not free:
+        raise CaseError("fit: no parameter is free; name one: --free spectrum.broadening (or KEY=START)")
+    parameters = [Parameter.of(varied.data, text) for text in free]
+    keys = [one.key for one in parameters]
+    for number, key in enumerate(keys):
+        if key in keys[:number]:
+            raise CaseError(f"--free {key}: is free already")
+        for file, settings in sets.items():
+            if key in settings:
+                raise CaseError(f"--free {key}: is fixed for {file}; remove one of them")
+    return parameters
 
-    label: str
-    place: Floats
-    value: Floats
-    error: Floats | None
+
+def _tell_parameters(parameters: Sequence[Parameter], found: Fitted) -> None:
+    """Log values with standard deviations, and warn of what the data do not determine."""
+    for parameter, value, error, bound in zip(parameters, found.x, found.errors, found.at_bound, strict=True):
+        told = f"{parameter.key} = {value:.6g} +- {two_digits(error)} {parameter.unit}"
+        log.info("%s", told.rstrip())
+        if bound:
+            log.warning(
+                "%s ran away from its start as far as it may; the data do not determine it", parameter.key
+            )
+    close = np.abs(np.triu(found.correlation, 1)) > CORRELATED
+    for first, second in zip(*np.nonzero(close), strict=True):
+        names = parameters[int(first)].key, parameters[int(second)].key
+        log.warning("%s and %s are correlated by %.4f", *names, found.correlation[first, second])
+
+
+def fit_dataset(
+    points: MeasuredPoints, fitted: Floats, found: Fitted, parameters: Sequence[Parameter]
+) -> xr.Dataset:
+    """Return the dataset of a fit: dimensions ``point``, ``parameter``, ``parameter_2``.
+
+    ``low`` and ``high`` are the ends of intervals of 95 % of the linearized problem: of Student's t
+    distribution where the scatter around the fit gives the errors, of the normal one where they are known.
+
+    Args:
+        points, fitted: measured and computed values.
+        found: values of the parameters.
+        parameters: their keys, units and starts.
+    """
+    about = {"units": points.units}
+    weighted, freedom = points.error is not None, len(points.value) - len(parameters)
+    quantile = 0.5 + CONFIDENCE / 2.0
+    reach = float(norm.ppf(quantile) if weighted or freedom == 0 else student_t.ppf(quantile, freedom))
+    spread, both = reach * found.errors, ("parameter", "parameter_2")
+    own = {"units": "of the parameter"}
+    variables: dict[str, Any] = {
+        "measured": ("point", points.value, {**about, "long_name": f"measured {points.name}"}),
+        "fitted": ("point", fitted, {**about, "long_name": f"fitted {points.name}"}),
+        "residual": ("point", points.value - fitted, {**about, "long_name": "measured less fitted"}),
+        "value": ("parameter", found.x, {**own, "long_name": "fitted value"}),
+        "error": ("parameter", found.errors, {**own, "long_name": "standard deviation"}),
+        "low": ("parameter", found.x - spread, {**own, "long_name": "lower end of 95 %"}),
+        "high": ("parameter", found.x + spread, {**own, "long_name": "upper end of 95 %"}),
+        "start": ("parameter", [p.start for p in parameters], {**own, "long_name": "start of the search"}),
+        "covariance": (both, found.covariance, {"units": "of the parameters", "long_name": "covariance"}),
+        "correlation": (both, found.correlation, {"units": "1", "long_name": "correlation"}),
+    }
+    if points.error is not None:
+        meaning = "standard deviation of the measured points"
+        variables["measured_error"] = ("point", points.error, {**about, "long_name": meaning})
+    coordinates: dict[str, Any] = {
+        name: ("point", values, attributes) for name, (values, attributes) in points.coordinates.items()
+    }
+    coordinates["parameter"] = [one.key for one in parameters]
+    coordinates["unit"] = ("parameter", [one.unit or "1" for one in parameters])
+    attributes: dict[str, Any] = {
+        "format_version": FORMAT_VERSION,
+        "model": "fit",
+        "figures": json.dumps([{"kind": "fit"}]),
+        "part": points.name,
+        "axis": points.axis,
+        "degrees_of_freedom": freedom,
+        "deviation": found.scale * (1.0 if weighted else points.size),
+        "deviation_units": "standard deviations" if weighted else points.units,
+    }
+    if weighted:
+        attributes["reduced_chi_squared"] = found.scale**2
+    return xr.Dataset(variables, coordinates, attributes)
+
+
+def _table(dataset: xr.Dataset) -> str:
+    """Parameters of a fit as CSV: name, value, error, unit, start, interval of 95 %, correlations."""
+    names = [str(name) for name in dataset["parameter"].values]
+    columns = ["value", "error", "unit", "start", "low", "high"]
+    text = StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(["parameter", *columns, *(f"correlation {name}" for name in names)])
+    for number, name in enumerate(names):
+        row = [dataset[column].values[number] for column in columns]
+        numbers = [*row, *dataset["correlation"].values[number]]
+        table.writerow([name, *(str(x) if isinstance(x, str) else repr(float(x)) for x in numbers)])
+    return text.getvalue()
+
+
+def _write(dataset: xr.Dataset, folder: Path, case_text: str, comm: MPI.Comm) -> Result:
+    """Write ``results.nc``, ``parameters.csv``, the fitted ``case.toml`` and the figure. Collective."""
+    dataset.attrs |= provenance(comm, {"case": case_text})
+    result = Result(dataset, folder)
+
+    def write() -> None:
+        make_folder(folder)
+        write_text(folder / "case.toml", case_text)
+        write_text(folder / "parameters.csv", _table(dataset))
+        write_dataset(dataset, folder / "results.nc")
+        result.save_figures()
+
+    run_on_root(comm, write)
+    return result
+
+
+def _require_empty(folder: Path) -> None:
+    """Raise `CheckpointError` unless a folder can take a fit."""
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise CheckpointError(f"{folder}: is there already; choose another folder (--out, out=)")
 
 
 class _Runs:
-    """Values of an observable at the measured points, from runs of the case with each set's keys."""
+    """Values of an observable at the measured points, from runs of the case with each set's keys.
+
+    The data are read in the units of the results at the start.
+
+    Raises:
+        FvqpError: the observable has not one axis, or what reading raises.
+    """
+
+    ROUNDS = 1
+    STEP = 1e-3
+    """Above the tolerances with which cases are solved."""
+    TOLERANCE = 1e-5
 
     def __init__(
         self,
@@ -199,20 +343,41 @@ class _Runs:
     ) -> None:
         self.varied, self.parameters, self.sets, self.wanted = varied, parameters, sets, wanted
         self.window, self.out, self.jobs, self.comm = window, out, jobs, comm
-        self.points: list[_Points] = []
-        self.axis = self.axis_units = self.units = ""
-        self.weighted, self.unit = False, 1.0
+        for file in sets:
+            if not Path(file).is_file():
+                raise FvqpError(f"{file}: no such file")
+        run_on_root(comm, lambda: claim(out))
+        curve = self._curves(np.array([one.start for one in parameters]))[0]
+        axes = [str(dim) for dim in curve.dims]
+        if len(axes) != 1:
+            listed = ", ".join(axes) or "none"
+            raise FvqpError(
+                f"--for {wanted}: a fit needs a quantity over one axis; this one has: {listed}; "
+                f'name places along the others, such as "{wanted.name}[{axes[-1] if axes else "x"}=...]"'
+            )
+        self._places, self.points = run_on_root(comm, lambda: self._read(curve, axes[0]))
 
-    def settings(self, values: Floats) -> dict[str, Any]:
+    def begin_round(self) -> None:
+        """Do nothing: a run has its own energy axis."""
+
+    def variables(self) -> dict[str, Any]:
+        """Return none."""
+        return {}
+
+    def case(self, values: Floats) -> Case:
+        """Return the case with values of the parameters."""
+        return self.varied.variant(self._settings(values)).case
+
+    def _settings(self, values: Floats) -> dict[str, Any]:
         """Return keys of the case with values of the parameters."""
         return {
             one.key: f"{float(value)!r} {one.unit}" if one.unit else float(value)
             for one, value in zip(self.parameters, values, strict=True)
         }
 
-    def curves(self, values: Floats) -> list[xr.DataArray]:
+    def _curves(self, values: Floats) -> list[xr.DataArray]:
         """Return the observable of every data set over its one axis."""
-        settings = self.settings(values)
+        settings = self._settings(values)
         variants = [self.varied.variant({**fixed, **settings}) for fixed in self.sets.values()]
         distinct = {one.name: one for one in variants}
         outcomes = run_variants(list(distinct.values()), self.out, self.jobs, self.comm)
@@ -229,87 +394,62 @@ class _Runs:
 
         return run_on_root(self.comm, opened)
 
-    def read(self, start: Floats) -> None:
-        """Read the data, in the units of the results at the start.
-
-        Raises:
-            FvqpError: the observable has not one axis, or what reading raises.
-        """
-        curve = self.curves(start)[0]
-        axes = [str(dim) for dim in curve.dims]
-        if len(axes) != 1:
-            listed = ", ".join(axes) or "none"
-            raise FvqpError(
-                f"--for {self.wanted}: a fit needs a quantity over one axis; this one has: {listed}; "
-                f'name places along the others, such as "{self.wanted.name}[{axes[-1] if axes else "x"}=...]"'
-            )
-        self.axis = axes[0]
-        self.axis_units = str(curve[self.axis].attrs.get("units", "1"))
-        self.units = str(curve.attrs.get("units", "1"))
-        self.points = run_on_root(
-            self.comm, lambda: [self._points(Path(file), fixed) for file, fixed in self.sets.items()]
-        )
-        weighted = [one.error is not None for one in self.points]
-        error = f"{self.wanted.name}_error"
+    def _read(self, curve: xr.DataArray, axis: str) -> tuple[list[Floats], MeasuredPoints]:
+        """Return places of the points of every data set, and all points together."""
+        name, error = self.wanted.name, f"{self.wanted.name}_error"
+        units = {one: str(curve[one].attrs.get("units", "1")) for one in (axis,)}
+        units |= dict.fromkeys((name, error), str(curve.attrs.get("units", "1")))
+        tables = [self._columns(Path(file), axis, units) for file in self.sets]
+        weighted = [error in one for one in tables]
         if any(weighted) and not all(weighted):
             raise FvqpError(f"--for {self.wanted}: give a column {error} in all data sets, or in none")
-        self.weighted = all(weighted)
-        self.unit = float(np.sqrt(np.mean(np.concatenate([one.value for one in self.points]) ** 2))) or 1.0
+        labels = [
+            ", ".join(f"{key} = {value}" for key, value in fixed.items()) or Path(file).name
+            for file, fixed in self.sets.items()
+        ]
+        places = [one[axis] for one in tables]
+        of_points = {
+            axis: (np.concatenate(places), {"units": units[axis]}),
+            "data_set": (np.repeat(labels, [len(one) for one in places]), {}),
+        }
+        values = np.concatenate([one[name] for one in tables])
+        errors = np.concatenate([one[error] for one in tables]) if all(weighted) else None
+        return places, MeasuredPoints(name, units[name], axis, of_points, values, errors)
 
-    def _points(self, path: Path, fixed: Mapping[str, Any]) -> _Points:
-        name = self.wanted.name
-        error = f"{name}_error"
-        units = {self.axis: self.axis_units, name: self.units, error: self.units}
-        columns = read_columns(path, units, needed=(self.axis, name))
+    def _columns(self, path: Path, axis: str, units: Mapping[str, str]) -> dict[str, Floats]:
+        """Return the columns of a data set, inside the window."""
+        name, error = self.wanted.name, f"{self.wanted.name}_error"
+        columns = read_columns(path, units, needed=(axis, name))
         if error in columns and not (columns[error] > 0.0).all():
             raise FvqpError(f"{path}: column {error}: standard deviations must be positive")
-        if self.window is not None:
-            low, high = (
-                float(text)
-                if self.axis_units == "1"
-                else to_float(text, self.axis_units, what=f"--window {text}")
-                for text in self.window
-            )
-            inside = (columns[self.axis] >= low) & (columns[self.axis] <= high)
-            if not inside.any():
-                raise FvqpError(
-                    f"{path}: no point has {self.axis} between {low:g} and {high:g} {self.axis_units}"
-                )
-            columns = {key: values[inside] for key, values in columns.items()}
-        label = ", ".join(f"{key} = {value}" for key, value in fixed.items()) or path.name
-        return _Points(label, columns[self.axis], columns[name], columns.get(error))
+        if self.window is None:
+            return columns
+        unit = units[axis]
+        low, high = (
+            float(text) if unit == "1" else to_float(text, unit, what=f"--window {text}")
+            for text in self.window
+        )
+        inside = (columns[axis] >= low) & (columns[axis] <= high)
+        if not inside.any():
+            raise FvqpError(f"{path}: no point has {axis} between {low:g} and {high:g} {unit}")
+        return {key: values[inside] for key, values in columns.items()}
 
-    def values(self, values: Floats) -> list[Floats]:
-        """Return the observable at the measured points of every data set.
+    def values(self, values: Floats) -> Floats:
+        """Return the observable at the measured points.
 
         Raises:
             FvqpError: a point is outside the axis of the results.
         """
-        found = []
-        for curve, points, file in zip(self.curves(values), self.points, self.sets, strict=True):
-            at = curve.sortby(self.axis)
-            low, high = float(at[self.axis][0]), float(at[self.axis][-1])
+        found, axis = [], self.points.axis
+        for curve, places, file in zip(self._curves(values), self._places, self.sets, strict=True):
+            at = curve.sortby(axis)
+            low, high = float(at[axis][0]), float(at[axis][-1])
             slack = 1e-9 * (high - low)
-            if points.place.min() < low - slack or points.place.max() > high + slack:
+            if places.min() < low - slack or places.max() > high + slack:
                 raise FvqpError(
-                    f"{file}: {self.axis} reaches from {points.place.min():g} to {points.place.max():g} "
-                    f"{self.axis_units}, but {self.axis} of the results from {low:g} to {high:g}; extend "
-                    "the case, or choose points with --window"
+                    f"{file}: {axis} reaches from {places.min():g} to {places.max():g} "
+                    f"{at[axis].attrs.get('units', '1')}, but {axis} of the results from {low:g} to "
+                    f"{high:g}; extend the case, or choose points with --window"
                 )
-            found.append(np.interp(points.place, at[self.axis].values, at.values))
-        return found
-
-    def residual(self, values: Floats) -> Floats:
-        """Model less data, in units of the standard deviations or of the data's root mean square."""
-        parts = [
-            (found - points.value) / (self.unit if points.error is None else points.error)
-            for found, points in zip(self.values(values), self.points, strict=True)
-        ]
-        return np.asarray(self.comm.bcast(np.concatenate(parts)))
-
-    def report(self, values: Floats, residual: Floats) -> None:
-        """A line of progress."""
-        if self.comm.rank == 0:
-            told = ", ".join(f"{key} = {value}" for key, value in self.settings(values).items())
-            of = "standard deviations" if self.weighted else "of their root mean square"
-            tell(f"{told}: mean deviation {float(np.sqrt(np.mean(residual**2))):.4g} {of}")
+            found.append(np.interp(places, at[axis].values, at.values))
+        return np.concatenate(found)

@@ -14,10 +14,12 @@ from run_cases import line
 import fvqp
 from fvqp import cli
 from fvqp.case import models
+from fvqp.case.parameters import Parameter
 from fvqp.errors import CaseError, FvqpError
 from fvqp.results.figures import FigureSpec, fits
-from fvqp.results.fitted import parameter_variables
+from fvqp.results.measured import MeasuredPoints
 from fvqp.solvers.least_squares import fit_parameters
+from fvqp.variation.fitting import fit_dataset
 
 WIRE = line(
     energies={"number": 60},
@@ -69,7 +71,7 @@ def test_coverage_of_the_intervals_of_a_line(weighted: bool) -> None:
     """Errors are those of the textbook, ``σ²/Σ(x − x̄)²`` of a slope; 95 % of intervals hold the truth."""
     x = np.linspace(0.0, 1.0, 5)
     random = np.random.default_rng(7)
-    inside, draws = 0, 400
+    inside, draws = 0, 150
     for _ in range(draws):
         data = 2.0 + 3.0 * x + 0.1 * random.standard_normal(len(x))
         sigma = 0.1 if weighted else 1.0
@@ -77,12 +79,13 @@ def test_coverage_of_the_intervals_of_a_line(weighted: bool) -> None:
             lambda p, y=data, s=sigma: (p[0] + p[1] * x - y) / s, np.array([1.0, 1.0]), ["a", "b"],
             weighted=weighted,
         )  # fmt: skip
-        table, _ = parameter_variables(found, ["a", "b"], ["", ""], [1.0, 1.0], len(x), weighted)
+        points = MeasuredPoints("y", "1", "x", {"x": (x, {})}, data, np.full(5, 0.1) if weighted else None)
+        table = fit_dataset(points, data, found, [Parameter(name, 1.0, "") for name in "ab"])
         fitted = np.polyfit(x, data, 1)
         scatter = np.sum((np.polyval(fitted, x) - data) ** 2) / (len(x) - 2)
         variance = (0.01 if weighted else scatter) / np.sum((x - x.mean()) ** 2)
-        assert table["error"][1][1] == pytest.approx(np.sqrt(variance), rel=1e-5)
-        inside += table["low"][1][1] < 3.0 < table["high"][1][1]
+        assert float(table["error"][1]) == pytest.approx(np.sqrt(variance), rel=1e-5)
+        inside += bool(table["low"][1] < 3.0 < table["high"][1])
     assert abs(inside / draws - 0.95) < 3.0 * np.sqrt(0.95 * 0.05 / draws)
 
 

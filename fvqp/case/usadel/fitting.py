@@ -1,10 +1,10 @@
-"""Fitting numbers of a case to a measured non-local conductance."""
+"""Non-local conductance of a case at measured points, for fits of numbers of the case (`fvqp.fit`)."""
 
 from __future__ import annotations
 
+import copy
 import itertools
-import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,9 +13,9 @@ import numpy as np
 from mpi4py import MPI
 from numpy.typing import NDArray
 
-from fvqp.case.parameters import Parameter, parameter_limits
+from fvqp.case.parameters import Parameter
 from fvqp.case.quantities import Bias
-from fvqp.case.reading import apply_override, apply_overrides, case_from_dict, read_toml
+from fvqp.case.reading import apply_override, case_from_dict
 from fvqp.case.usadel.build import build_material, build_mesh, build_problems, follows_bias
 from fvqp.case.usadel.schema import UsadelCase
 from fvqp.energy import EnergyAxis
@@ -24,118 +24,11 @@ from fvqp.mesh import Mesh
 from fvqp.models.operating_point import solve_point
 from fvqp.models.slopes import conductances
 from fvqp.models.usadel import Point, Solution, UsadelProblem
-from fvqp.parallel import run_on_root
-from fvqp.results.fitted import (
-    FitData,
-    fit_dataset,
-    measured_for_fit,
-    require_empty,
-    two_digits,
-    write_fit,
-)
-from fvqp.results.result import Result
-from fvqp.solvers.least_squares import Fitted, fit_parameters
+from fvqp.results.measured import conductance_points
 from fvqp.typing import Floats
-
-log = logging.getLogger(__name__)
 
 #: Tables of a case that do not describe the device; but the temperature of a sweep is one of the bath.
 NO_PROPERTIES = ("mesh", "energies", "sweep", "solver", "output", "figures", "model", "title")
-
-#: The energy axis follows the parameters in so many rounds of the search; inside one it stands still.
-ROUNDS = 2
-
-
-def fit_conductance(
-    case: str | Path,
-    data: str | Path,
-    free: Sequence[str],
-    out: str | Path | None,
-    *,
-    bounds: Mapping[str, tuple[Any, Any]],
-    part: str,
-    window: tuple[str, str] | None,
-    overrides: Sequence[str],
-    comm: MPI.Comm,
-) -> Result:
-    """Fit numbers of a case of the Usadel model to a non-local conductance (`fvqp.fit`)."""
-    path = Path(case)
-    if out is not None:
-        # Not only after a long search.
-        run_on_root(comm, lambda: require_empty(Path(out)))
-    raw = read_toml(path)
-    apply_overrides(raw, overrides, path.name)
-    original = case_from_dict(raw, source=path.name, folder=path.parent)
-    if not isinstance(original, UsadelCase):
-        raise CaseError(
-            f'{path.name}: model: a fit of other models than "usadel" needs the name of the '
-            "measured quantity: --for (observable=)"
-        )
-    if not free:
-        raise CaseError("fit: no parameter is free; name one: --free spectrum.broadening")
-    parameters = [Parameter.of(raw, text) for text in free]
-    keys = [parameter.key for parameter in parameters]
-    for number, key in enumerate(keys):
-        if key in keys[:number]:
-            raise CaseError(f"--free {key}: is free already")
-        if key.split(".")[0] in NO_PROPERTIES and not key.startswith("sweep.temperature"):
-            raise CaseError(
-                f"--free {key}: is no property of the device; fit numbers of materials, contacts, spectra, "
-                "or sweep.temperature"
-            )
-    bounded = parameter_limits(parameters, bounds)
-    delta0 = build_material(original).gap
-    limits = None if window is None else (_volts(window[0], delta0), _volts(window[1], delta0))
-    points = measured_for_fit(data, part, limits)
-    model = _Model(raw, path, parameters, points, comm)
-    start = np.array([parameter.start for parameter in parameters])
-    found = None
-    for _ in range(ROUNDS):
-        model.grid = None
-        found = fit_parameters(
-            model.residual,
-            start,
-            keys,
-            weighted=points.error is not None,
-            report=model.report,
-            bounds=bounded,
-        )
-        start = found.x
-    assert found is not None
-    if comm.rank == 0:
-        tell_parameters(parameters, found)
-        log.info("%d evaluations of %d points", model.evaluations, len(points.value))
-    dataset = fit_dataset(
-        points, model.conductances(found.x), found, keys, [parameter.unit for parameter in parameters],
-        [parameter.start for parameter in parameters], model.computed_currents,
-        {"title": original.title, "evaluations": model.evaluations},
-    )  # fmt: skip
-    if out is None:
-        return Result(dataset, None)
-    text = model.case(found.x).resolved_toml()
-    return write_fit(dataset, Path(out), text, comm)
-
-
-def _volts(text: str, delta0: float) -> float:
-    try:
-        return abs(Bias.read(text).in_volt(delta0))
-    except (ValueError, FvqpError) as error:
-        raise CaseError(f"--window {text}: {error}") from None
-
-
-def tell_parameters(parameters: Sequence[Parameter], found: Fitted) -> None:
-    """Log values with standard deviations, and warn of what the data do not determine."""
-    for parameter, value, error, bound in zip(parameters, found.x, found.errors, found.at_bound, strict=True):
-        told = f"{parameter.key} = {value:.6g} +- {two_digits(error)} {parameter.unit}"
-        log.info("%s", told.rstrip())
-        if bound:
-            log.warning(
-                "%s ran away from its start as far as it may; the data do not determine it", parameter.key
-            )
-    close = np.abs(np.triu(found.correlation, 1)) > 0.99
-    for first, second in zip(*np.nonzero(close), strict=True):
-        names = parameters[int(first)].key, parameters[int(second)].key
-        log.warning("%s and %s are correlated by %.4f", *names, found.correlation[first, second])
 
 
 @dataclass(frozen=True)
@@ -147,49 +40,86 @@ class _Curve:
     members: NDArray[np.intp]
 
 
-class _Model:
-    """The non-local conductance of a case at the measured points, of its free parameters."""
+class ConductanceModel:
+    """The non-local conductance of a case at measured points, of its free parameters.
+
+    Evaluations start from one another, and the biases of the data replace those of the case.
+
+    Args:
+        raw: the case as its file has it, overrides included.
+        source, folder: name of the file for messages, and its folder.
+        parameters: free numbers of the case.
+        data: CSV file, see `fvqp.results.measured.conductance_points`.
+        part: of ``PARTS``.
+        window: smallest and largest \\|V_inj\\| with units.
+        comm: ranks that share the mesh.
+    """
+
+    ROUNDS = 2
+    """The energy axis follows the parameters in so many rounds of a search; inside one it stands still."""
+    STEP, TOLERANCE = 1e-4, 1e-7
+    """Relative step of derivatives, and relative change of the parameters at which a search ends."""
 
     def __init__(
         self,
         raw: dict[str, Any],
-        path: Path,
+        source: str,
+        folder: Path,
         parameters: Sequence[Parameter],
-        points: FitData,
+        data: str | Path,
+        part: str,
+        window: tuple[str, str] | None,
         comm: MPI.Comm,
     ) -> None:
-        self.raw, self.path, self.parameters, self.points, self.comm = raw, path, parameters, points, comm
-        self.currents = (
-            [] if points.supercurrent is None else sorted(set(np.abs(points.supercurrent).tolist()))
-        )
+        self.raw, self.source, self.folder, self.parameters, self.comm = raw, source, folder, parameters, comm
+        original = case_from_dict(raw, source, folder)
+        if not isinstance(original, UsadelCase):
+            raise CaseError(
+                f'{source}: model: a fit of other models than "usadel" needs the name of the '
+                "measured quantity: --for (observable=)"
+            )
+        for key in (parameter.key for parameter in parameters):
+            if key.split(".")[0] in NO_PROPERTIES and not key.startswith("sweep.temperature"):
+                raise CaseError(
+                    f"--free {key}: is no property of the device; fit numbers of materials, contacts, "
+                    "spectra, or sweep.temperature"
+                )
+        delta0 = build_material(original).gap
+        limits = None if window is None else (_volts(window[0], delta0), _volts(window[1], delta0))
+        self.points = points = conductance_points(data, part, limits)
+        self._V_inj = points.coordinates["V_inj"][0]
+        self._V_det, self._supercurrent = points.at("V_det"), points.at("supercurrent")
+        currents = self._supercurrent
+        self.currents = [] if currents is None else sorted(set(np.abs(currents).tolist()))
         self.grid: EnergyAxis | None = None
         self._mesh: Mesh | None = None
         self._last: dict[tuple[Any, ...], Solution] = {}
-        self.evaluations = 0
         #: Supercurrents (A) of the model at the measured ones; empty without.
         self.computed_currents: dict[float, float] = {}
-        self.scale = float(np.sqrt(np.mean(points.value**2))) or 1.0
         first = self.case(np.array([parameter.start for parameter in parameters]))
         roles = {junction.role for junction in first.junctions if junction.bias is None}
         if not {"injector", "detector"} <= {junction.role for junction in first.junctions}:
-            raise CaseError(f"{path.name}: junctions: g_nl needs an injector and a detector")
+            raise CaseError(f"{source}: junctions: g_nl needs an injector and a detector")
         if "injector" not in roles:
             raise CaseError(
-                f"{path.name}: junctions: every injector has a bias of its own; the data sweep V_inj"
+                f"{source}: junctions: every injector has a bias of its own; the data sweep V_inj"
             )
         if first.sweep.temperature is not None and len(first.sweep.temperature) > 1:
-            raise CaseError(f"{path.name}: sweep.temperature: data are of one temperature; give one")
+            raise CaseError(f"{source}: sweep.temperature: data are of one temperature; give one")
         self.follows = follows_bias(first)
         self.detector = next(n for n, j in enumerate(first.junctions) if j.role == "detector")
 
+    def begin_round(self) -> None:
+        """Let the energy axis follow the spectra of the next evaluation."""
+        self.grid = None
+
     def case(self, values: Floats) -> UsadelCase:
         """The case with the parameters and the biases of the data."""
-        data = _copied(self.raw)
-        points = self.points
+        data = copy.deepcopy(self.raw)
         sweep = data.setdefault("sweep", {})
-        sweep["V_inj"] = [f"{v!r} V" for v in np.unique(np.abs(points.V_inj)).tolist()]
-        if points.V_det is not None:
-            sweep["V_det"] = [f"{v!r} V" for v in np.unique(points.V_det).tolist()]
+        sweep["V_inj"] = [f"{v!r} V" for v in np.unique(np.abs(self._V_inj)).tolist()]
+        if self._V_det is not None:
+            sweep["V_det"] = [f"{v!r} V" for v in np.unique(self._V_det).tolist()]
         data["figures"] = []
         if self.currents:
             self._set_currents(data)
@@ -197,16 +127,15 @@ class _Model:
             data["supercurrent"]["both_signs"] = False
         for parameter, value in zip(self.parameters, values, strict=True):
             apply_override(data, parameter.override(value))
-        case = case_from_dict(data, source=self.path.name, folder=self.path.parent)
+        case = case_from_dict(data, source=self.source, folder=self.folder)
         assert isinstance(case, UsadelCase)
         if not self.currents and case.supercurrent is not None and len(case.supercurrent.values) > 1:
             raise CaseError(
-                f"{self.path.name}: supercurrent: the data have no column supercurrent; give the case one "
-                "value"
+                f"{self.source}: supercurrent: the data have no column supercurrent; give the case one value"
             )
-        if points.V_det is None and case.sweep.V_det is not None and len(case.sweep.V_det.in_volt(1.0)) > 1:
+        if self._V_det is None and case.sweep.V_det is not None and len(case.sweep.V_det.in_volt(1.0)) > 1:
             raise CaseError(
-                f"{self.path.name}: sweep.V_det: the data have no column V_det; give the case one value"
+                f"{self.source}: sweep.V_det: the data have no column V_det; give the case one value"
             )
         return case
 
@@ -215,9 +144,7 @@ class _Model:
         table = data.get("supercurrent")
         if not isinstance(table, dict):
             if any(self.currents):
-                raise CaseError(
-                    f"{self.path.name}: supercurrent: missing: the data have a column supercurrent"
-                )
+                raise CaseError(f"{self.source}: supercurrent: missing: the data have a column supercurrent")
             return
         table["both_signs"] = False
         if "phase_gradient" not in table:
@@ -227,27 +154,11 @@ class _Model:
         count = len(gradients) if isinstance(gradients, list) else 1
         if count != len(self.currents):
             raise CaseError(
-                f"{self.path.name}: supercurrent.phase_gradient: {count} value(s) for {len(self.currents)} "
+                f"{self.source}: supercurrent.phase_gradient: {count} value(s) for {len(self.currents)} "
                 "sizes of the supercurrent in the data; give one each, in order of size"
             )
 
-    def residual(self, values: Floats) -> Floats:
-        """Model less data, in units of the standard deviations or of the data's root mean square."""
-        unit = self.scale if self.points.error is None else self.points.error
-        found = np.asarray((self.conductances(values) - self.points.value) / unit)
-        # One vector for all ranks, to the last bit: their searches must not part.
-        self.evaluations += 1
-        return np.asarray(self.comm.bcast(found))
-
-    def report(self, values: Floats, residual: Floats) -> None:
-        """A line of progress."""
-        if self.comm.rank == 0:
-            named = zip(self.parameters, values, strict=True)
-            told = ", ".join(f"{p.key} = {v:.6g} {p.unit}".rstrip() for p, v in named)
-            deviation = float(np.sqrt(np.mean(residual**2)))
-            log.info("%s: mean deviation %.4g %s", told, deviation, self.points.deviation_unit)
-
-    def conductances(self, values: Floats) -> Floats:
+    def values(self, values: Floats) -> Floats:
         """The part of g_nl that was measured, at all points, siemens."""
         case = self.case(values)
         if self._mesh is None:
@@ -270,15 +181,22 @@ class _Model:
             else float(case.sweep.V_det.in_volt(problem.device.material.gap)[0])
         )
         for curve in self._curves(by_current, fixed):
-            for weight, sign_current, sign_bias in _images(self.points.part, coupled):
+            for weight, sign_current, sign_bias in _images(self.points.name, coupled):
                 found = self._curve(problem, curve, sign_current, sign_bias)
                 out[curve.members] += weight * found
         return out
 
+    def variables(self) -> dict[str, Any]:
+        """Further variables of the results at the points: supercurrents of the model, where there are."""
+        if self._supercurrent is None or not self.computed_currents:
+            return {}
+        model = [self.computed_currents.get(abs(float(value)), np.nan) for value in self._supercurrent]
+        return {"I_s": ("point", model, {"units": "A", "long_name": "size of the supercurrent in the model"})}
+
     def _curves(self, drives: dict[float, float], fixed: float) -> Iterator[_Curve]:
-        points = self.points
-        current = np.zeros(len(points.value)) if points.supercurrent is None else points.supercurrent
-        detector = np.full(len(points.value), fixed) if points.V_det is None else points.V_det
+        none = np.zeros(len(self._V_inj))
+        current = none if self._supercurrent is None else self._supercurrent
+        detector = none + fixed if self._V_det is None else self._V_det
         for value, bias in itertools.product(np.unique(current), np.unique(detector)):
             members = np.flatnonzero((current == value) & (detector == bias))
             if len(members):
@@ -287,7 +205,7 @@ class _Model:
 
     def _curve(self, problem: UsadelProblem, curve: _Curve, sign_current: int, sign_bias: int) -> Floats:
         """g_nl along a curve, with supercurrent and injector bias reversed or not, from earlier solutions."""
-        biases = sign_bias * self.points.V_inj[curve.members]
+        biases = sign_bias * self._V_inj[curve.members]
         out = np.empty(len(biases))
         drive = sign_current * curve.drive
         for branch in (biases >= 0.0, biases < 0.0):
@@ -319,7 +237,8 @@ def _images(part: str, coupled: bool) -> list[tuple[float, int, int]]:
     ]
 
 
-def _copied(data: Any) -> Any:
-    if isinstance(data, dict):
-        return {key: _copied(value) for key, value in data.items()}
-    return [_copied(value) for value in data] if isinstance(data, list) else data
+def _volts(text: str, delta0: float) -> float:
+    try:
+        return abs(Bias.read(text).in_volt(delta0))
+    except (ValueError, FvqpError) as error:
+        raise CaseError(f"--window {text}: {error}") from None

@@ -18,7 +18,7 @@ from fvqp.results.figures.common import (
     unit_text,
     with_prefix,
 )
-from fvqp.results.fitted import two_digits
+from fvqp.texts import two_digits
 
 
 def _fit(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> None:

@@ -320,4 +320,4 @@ def test_model_must_be_usadel(tmp_path: Path) -> None:
     data = tmp_path / "data.csv"
     data.write_text("V_inj (mV), g_nl (nS)\n0.3,20\n0.4,30\n")
     with pytest.raises(CaseError, match='other models than "usadel"'):
-        fvqp.fit(cases / "kaplan1976" / "lifetimes.toml", data, ["x"])
+        fvqp.fit(cases / "kaplan1976" / "lifetimes.toml", data, ["x=1"])
