@@ -224,7 +224,7 @@ def test_curves_are_over_what_is_swept(kind: str) -> None:
     assert shape_of(axes) == [3] and axes.get_xlabel().startswith(r"$V_\mathrm{det}$")
     axes = axes_of(temperature=[0.1, 0.2])
     assert shape_of(axes) == [2] and axes.get_xlabel().startswith("$T$")
-    assert axes.lines[0].get_marker() == ""
+    assert axes.lines[0].get_marker() == "None"
     axes = axes_of(V_inj=[1e-4])
     assert shape_of(axes) == [1] and axes.lines[0].get_marker() == "o"
     with pytest.raises(

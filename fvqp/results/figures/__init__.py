@@ -20,18 +20,7 @@ from matplotlib.text import Text
 
 from fvqp.errors import FvqpError, shown
 from fvqp.results.dataset import Outcome
-from fvqp.results.figures import (
-    clusters,
-    fits,
-    kinetic,
-    localized,
-    maps,
-    spectra,
-    studies,
-    transport,
-    weak_links,
-    wire,
-)
+from fvqp.results.figures import clusters, curves, fits, localized, maps, studies, wire
 from fvqp.results.figures.common import SYMBOLS, Drawing, FigureSpec, plain_logarithms
 from fvqp.results.figures.numbers import numbers, plain
 from fvqp.results.files import replacing
@@ -40,12 +29,12 @@ FAMILIES: dict[str, dict[str, Drawing]] = {
     "usadel": wire.KINDS | maps.KINDS,
     "fit": fits.KINDS,
     "study": studies.KINDS,
-    "boltzmann": kinetic.KINDS,
-    "transport": transport.KINDS,
-    "eliashberg": spectra.KINDS,
+    "boltzmann": curves.FILMS,
+    "transport": curves.BODIES,
+    "eliashberg": curves.SPECTRA,
     "clusters": clusters.KINDS,
     "localized": localized.KINDS,
-    "weak_link": weak_links.KINDS,
+    "weak_link": curves.WEAK_LINKS,
 }
 """Kinds of figures and what draws them, by the attribute ``model`` of a dataset."""
 

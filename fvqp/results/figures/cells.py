@@ -10,23 +10,28 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.collections import LineCollection, PolyCollection
+from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
 from fvqp.errors import FvqpError
+from fvqp.results.fields import SUPERCONDUCTING
 from fvqp.results.figures.along import draw_along
 from fvqp.results.figures.common import (
+    SYMBOLS,
     FigureSpec,
+    displayed,
     draw_curves,
     draw_legend,
     label_of,
     largest_of,
+    panel,
     prefix_of,
     reduced,
     said,
     stored,
     with_prefix,
 )
-from fvqp.typing import Floats
+from fvqp.typing import Bools, Floats
 
 FLAT = 1e-9
 """A mesh thinner than this part of its length has no extent in that direction."""
@@ -42,6 +47,8 @@ WIDTH, TALLEST = 4.4, 4.4
 """Inches of the panel."""
 MARGINS = (1.5, 0.8)
 """Inches for the colour bar and labels beside it, and for title and labels above and below."""
+LOGARITHMIC = 30.0
+"""Largest over smallest density of a map from which on its colours are logarithmic."""
 GREYED = matplotlib.colormaps["viridis"].with_extremes(bad="0.85")
 """Colours, and grey for cells that have no value."""
 COLOUR_BAR = (1.03, 0.0, 0.04, 1.0)
@@ -61,11 +68,30 @@ def draw_fields(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> None:
         energy = ENERGY * float(dataset.attrs["delta0_eV"]) if spec.energy is None else spec.energy
         values = values.sel(energy=energy, method="nearest")
     if len(names) == 2:
-        _in_plane(dataset, _last(values), names, figure)
+        _in_plane(dataset, _last(values, "V_inj"), names, figure)
     elif "energy" in values.dims:
-        draw_along(_last(values), dataset[names[0]], figure)
+        draw_along(_last(values, "V_inj"), dataset[names[0]], figure)
     else:
         _over_place(values.assign_coords({names[0]: dataset[names[0]]}), names[0], spec, figure)
+
+
+def draw_map_of_cells(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> None:
+    """Density of quasiparticles of a plane mesh at the last time; a curve where the superconductor is a
+    line."""
+    if "x" not in dataset.coords:
+        raise FvqpError("a map is of a mesh; shells have profiles")
+    if np.ptp(dataset["z"].values) > 0.0:
+        raise FvqpError("a map is of a plane mesh; fields of solids are for ParaView and fvqp plot --animate")
+    values = _last(stored(dataset, "n_qp_cell"), "time").assign_attrs(symbol=SYMBOLS["n_qp"])
+    curved = dataset.attrs.get("mesh_coordinates", "cartesian") != "cartesian"
+    names = {"x": "$r$", "y": "$z$"} if curved else {}
+    dataset = dataset.assign_coords({k: dataset[k].assign_attrs(symbol=v) for k, v in names.items()})
+    gapped = _gapped(dataset)
+    if gapped.sum() < 3 or np.ptp(dataset["y"].values[gapped]) == 0.0:
+        line = values.assign_coords(x=dataset["x"]).isel(cell=gapped)
+        draw_curves(panel(figure, 4.4, 3.4), line.swap_dims(cell="x"), "x")
+    else:
+        _in_plane(dataset, values, ["x", "y"], figure, logarithmic=True)
 
 
 def extended(dataset: xr.Dataset) -> list[str]:
@@ -89,19 +115,18 @@ def draw_cells(
     names: list[str],
     values: Floats,
     scale: float,
-    shown: Any = slice(None),
     **colours: Any,
 ) -> ScalarMappable:
-    """Fills the cells ``shown`` with colours of ``values`` (one a cell), to scale unless they are very long.
+    """Fills the cells with colours of ``values`` (one a cell), to scale unless they are very long.
 
     ``names`` are the axes of the picture, lengths divided by ``scale``; results that hold no corners of cells
     have a dot at the centre of each.
     """
     known = f"{names[0]}_corners" in dataset.coords
     at = np.stack([dataset[f"{name}_corners" if known else name].values / scale for name in names], axis=-1)
-    at, values = at[shown], values[shown]
     image: Any
     if not known:
+        colours["plotnonfinite"] = True
         image = axes.scatter(at[:, 0], at[:, 1], s=4, c=values, linewidths=0, **colours)
     elif at.shape[1] in POLYGONS:
         # Edges of the same colour leave no seams between neighbours.
@@ -127,35 +152,53 @@ def draw_colour_bar(axes: Axes, image: ScalarMappable, label: str) -> None:
 
 def _over_place(values: xr.DataArray, name: str, spec: FigureSpec, figure: Figure) -> None:
     """Curves over the place, one for each of some biases."""
-    figure.set_size_inches(4.6, 3.0)
-    axes = figure.subplots()
+    axes = panel(figure, 4.6, 3.0)
     along = "V_inj" if "V_inj" in values.dims else None
     draw_curves(axes, values.swap_dims(cell=name), name, along, spec.offset)
     draw_legend(axes, bool(spec.offset))
 
 
-def _in_plane(dataset: xr.Dataset, values: xr.DataArray, names: list[str], figure: Figure) -> None:
-    table = reduced(values, ("cell",))
+def _gapped(dataset: xr.Dataset) -> Bools:
+    """Cells that have a gap at some point; all if none has one."""
+    gap = stored(dataset, "gap")
+    found = (gap > 0.0).any([dim for dim in gap.dims if dim != "cell"]).values
+    return found if found.any() else np.ones_like(found)
+
+
+def _in_plane(
+    dataset: xr.Dataset,
+    values: xr.DataArray,
+    names: list[str],
+    figure: Figure,
+    *,
+    logarithmic: bool = False,
+) -> None:
+    """Cells with colours, which may be ``logarithmic`` where values span decades; those that never have a gap
+    are grey, and do not stretch the colours, in maps of what superconductors have."""
+    table = displayed(reduced(values, ("cell",)))
     scale, prefix = prefix_of(max(largest_of(dataset[name].values) for name in names))
     axes = plane_axes(dataset, names, figure)
-    if table.name == "gap" and np.any(table.values > 0.0):
-        # Cells that never have a gap are grey and do not stretch the colours.
-        most = dataset["gap"].max([dim for dim in dataset["gap"].dims if dim != "cell"])
-        table = table.where(most > 0.0)
+    if table.name in SUPERCONDUCTING:
+        table = table.where(_gapped(dataset))
     shown, unit = with_prefix(table)
     end = largest_of(shown)
     signed = float(np.nanmin(shown)) < -0.01 * end
+    colours: dict[str, Any]
     colours = {"cmap": "RdBu_r", "clim": (-end, end)} if signed else {"cmap": GREYED}
+    least = float(np.nanmin(shown))
+    if logarithmic and 0.0 < LOGARITHMIC * least < end:
+        colours["norm"] = LogNorm(least, end)
     image = draw_cells(axes, dataset, names, shown, scale, **colours)
     draw_colour_bar(axes, image, label_of(table, unit))
-    axes.set(xlabel=f"${names[0]}$ ({prefix}m)", ylabel=f"${names[1]}$ ({prefix}m)")
+    labels = [label_of(dataset[name], f"{prefix}m") for name in names]
+    axes.set(xlabel=labels[0], ylabel=labels[1])
     axes.set_title(said(table), fontsize=8)
 
 
-def _last(values: xr.DataArray) -> xr.DataArray:
-    """At the last injector bias that has values."""
-    if "V_inj" not in values.dims:
+def _last(values: xr.DataArray, dim: str) -> xr.DataArray:
+    """At the last injector bias, or time, that has values."""
+    if dim not in values.dims:
         return values
-    there = np.isfinite(values.transpose("V_inj", ...).values).reshape(values.sizes["V_inj"], -1).any(axis=1)
-    last = values.isel(V_inj=int(np.flatnonzero(there)[-1]))
-    return last if len(there) > 1 else last.drop_vars("V_inj")
+    there = np.isfinite(values.transpose(dim, ...).values).reshape(values.sizes[dim], -1).any(axis=1)
+    last = values.isel({dim: int(np.flatnonzero(there)[-1])})
+    return last if len(there) > 1 else last.drop_vars(dim)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,6 +28,10 @@ SYMBOLS = {
     "I_s": "$I_\\mathrm{s}$",
     "phase": "$\\varphi$",
     "minigap": "$E_\\mathrm{g}$",
+    "radius_cell": "$r$",
+    "omega": "$\\omega$",
+    "generation": "$A$",
+    "volume": "$V$",
     "phase_gradient": "$\\xi\\,\\partial_x\\varphi$",
     "g_nl": "$g_\\mathrm{nl}$",
     "g_ss": "$g_\\mathrm{ss}$",
@@ -60,6 +64,10 @@ SYMBOLS = {
     "temperature_qp": "$T_\\mathrm{qp}$",
     "recombination_rate": "$\\langle1/\\tau_\\mathrm{r}\\rangle$",
 }
+DISPLAYED = {"m-3": ("µm-3", 1e-18), "m-3 s-1": ("µm-3 s-1", 1e-18), "m3": ("µm3", 1e18)}
+"""Units of ``results.nc`` → those of figures, and the factor between them."""
+DECADES = ("time", "strength")
+"""Axes that run over decades: they are logarithmic, and each of their values has a prefix of its own."""
 MAX_CURVES = 8
 """Curves in one panel; of longer sweeps evenly chosen ones are shown."""
 MAX_SHIFTED = 16
@@ -68,8 +76,10 @@ MARKED = 25
 """Points of a curve up to which each has a marker."""
 ALIKE = 1e-3
 """Curves that differ by this part of the largest value look the same."""
-CHOSEN = ("temperature", "supercurrent", "V_det", "V_inj", "energy", "cell", "junction")
+CHOSEN = ("temperature", "supercurrent", "V_det", "V_inj", "energy", "time", "strength", "cell", "junction")
 """What a figure says of the values that it has chosen."""
+_SIMPLE = re.compile(r"[^\W\d]+")
+"""A unit that takes a prefix, unlike m-3."""
 _POWER = re.compile(r"(?<=[A-Za-zµ])(-?[1-9])\b")
 """An exponent in a unit, such as in m-3."""
 
@@ -173,42 +183,104 @@ def draw_curves(
     axes: Axes,
     values: xr.DataArray,
     x: str,
-    along: str | None,
-    offset: float | None,
+    along: str | Sequence[str] | None = (),
+    offset: float | None = None,
     scale: float | None = None,
     style: str = "-",
     label: str | None = None,
+    *,
+    log: str = "",
+    least: float = 0.0,
 ) -> float:
-    """Curves over ``x``, one for each value ``along`` (`shown_rows`); the scale of the vertical axis."""
-    along = along if along in values.dims else None
-    values = reduced(values, (along, x) if along else (x,)).sortby(x)
-    values = folded(values, along) if along else values
-    table = np.atleast_2d(values.values)
-    chosen = shown_rows(values[along], offset) if along else np.zeros(1, dtype=np.intp)
-    horizontal, x_unit = with_prefix(values[x])
+    """Draw curves over an axis, one for each of some values along other axes (`shown_rows`).
+
+    Args:
+        axes: drawn into.
+        values: over ``x``, ``along`` and further axes, of which one value is taken (`reduced`).
+        x: horizontal axis.
+        along: axis of the curves, or axes, whose combinations they are; those of one value are not named.
+        offset: vertical distance of successive curves, in the unit of the values.
+        scale: that of curves which are there already, and give the vertical axis its name; None for the first
+            ones.
+        style: line and marker of matplotlib, with a colour ("k--", "C1.") for all curves or one for each.
+        label: name of the curves as a whole in the legend, in place of those of their values.
+        log: logarithmic axes, "x", "y" or "xy", which have neither zero nor negative values.
+        least: part of the largest value at which a logarithmic vertical axis ends; curves below it are left
+            out.
+
+    Returns:
+        The scale of the vertical axis.
+    """
+    wanted = (along,) if isinstance(along, str) else along or ()
+    rows = tuple(dim for dim in wanted if dim in values.dims)
+    values = displayed(reduced(values, (*rows, x))).sortby(x)
+    values = folded(values, rows[0]) if len(rows) == 1 else values
+    if "x" in log:
+        values = values.isel({x: values[x].values > 0.0})
+    sizes = [values.sizes[dim] for dim in rows]
+    table = values.values.reshape(-1, values.sizes[x])
+    chosen = shown_rows(values[rows[0]], offset) if len(rows) == 1 else evenly(len(table), MAX_CURVES)
+    horizontal, x_unit = with_prefix(values[x], plain="x" in log)
     if scale is None:
         highest = max(largest_of(table), abs(offset or 0.0) * (len(chosen) - 1))
-        scale = prefix_of(highest)[0] if unit_of(values) else 1.0
-    names = [name_of(values[along], row) if along and not label else None for row in chosen]
+        scale = prefix_of(highest)[0] if has_prefix(values) and "y" not in log else 1.0
+    if "y" in log:
+        table = np.where(table > 0.0, table, np.nan)
+    lowest = least * np.nanmax(table[chosen], initial=0.0)
     colours = matplotlib.colormaps["viridis"](np.linspace(0, 0.85, len(chosen)))
     for number, row in enumerate(chosen):
-        name = label if label and number == 0 else names[number]
+        if lowest > 0.0 and not (table[row] > lowest).any():
+            continue
+        at = zip(rows, np.unravel_index(row, sizes), strict=True) if rows else ()
+        named = (name_of(values[dim], int(k)) for dim, k in at if dim == along or values.sizes[dim] > 1)
+        name = (label if number == 0 else None) if label else ", ".join(named) or None
         lift = (offset or 0.0) * number
-        colour = {} if style.startswith("k") else {"color": colours[number]}
-        marker = "o" if len(horizontal) == 1 else ""
-        values_of_row = (table[row] + lift) / scale
-        axes.plot(horizontal, values_of_row, style, linewidth=1.1, marker=marker, label=name, **colour)
+        further: dict[str, Any] = {} if style[0] in "kC" else {"color": colours[number]}
+        if len(horizontal) == 1:
+            further["marker"] = "o"
+        heights = (table[row] + lift) / scale
+        axes.plot(horizontal, heights, style, linewidth=1.1, markersize=3, label=name, **further)
     unit = f"{PREFIXES[scale]}{unit_of(values)}"
     axes.set_xlabel(label_of(values[x], x_unit))
+    for name in log:
+        axes.set(**{f"{name}scale": "log"})
+    if lowest > 0.0:
+        axes.set_ylim(max(lowest, 0.5 * np.nanmin(table[chosen])), 2.0 * lowest / least)
     notes = [said(values)]
     if offset and len(chosen) > 1:
         notes.append(f"curves {offset / scale:.3g} {unit} apart".replace("  ", " "))
     axes.set_title("; ".join(note for note in notes if note), fontsize=8)
     if not label:
         axes.set_ylabel(label_of(values, unit))
-    axes.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 2.5, 5, 10]))
+    if "x" not in log:
+        axes.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 2.5, 5, 10]))
+    if "y" not in log and not has_prefix(values):
+        axes.ticklabel_format(axis="y", scilimits=(-3, 4), useMathText=True)
     axes.margins(x=0.02)
     return scale
+
+
+def panel(figure: Figure, width: float = 4.8, height: float = 3.2) -> Axes:
+    """Return the one panel of a figure of so many inches."""
+    figure.set_size_inches(width, height)
+    axes: Axes = figure.subplots()
+    return axes
+
+
+def in_delta0(dataset: xr.Dataset, values: xr.DataArray) -> xr.DataArray:
+    """Energies and biases, and values that are energies, divided by Δ0 where the file has it."""
+    delta0 = dataset.attrs.get("delta0_eV")
+    if delta0 is None:
+        return values
+    for name, prefix in (("energy", ""), ("omega", ""), ("V_inj", "e"), ("V_det", "e")):
+        if name in values.dims:
+            coordinate = values[name] / float(delta0)
+            symbol = f"${prefix}{SYMBOLS[name].strip('$')}/\\Delta_0$"
+            values = values.assign_coords({name: coordinate.assign_attrs(units="1", symbol=symbol)})
+    if values.attrs.get("units") == "eV":
+        symbol = f"${SYMBOLS['gap'].strip('$')}/\\Delta_0$"
+        values = (values / float(delta0)).rename(values.name).assign_attrs(units="1", symbol=symbol)
+    return values
 
 
 class _Plain(LogFormatterSciNotation):
@@ -283,22 +355,20 @@ def evenly(count: int, most: int) -> NDArray[np.intp]:
 
 
 def name_of(coordinate: xr.DataArray, row: int) -> str:
+    """Return a value of an axis with its symbol; the values of most axes share a prefix (`DECADES`)."""
     if coordinate.dtype.kind not in "fiu":
         return str(coordinate.values[row])
+    if coordinate.name in DECADES:
+        return value_text(coordinate, row)
     scaled, unit = with_prefix(coordinate)
     sign = "±" if coordinate.attrs.get("mirrored") and scaled[row] else ""
     return f"{label_of(coordinate, '')} = {sign}{scaled[row]:.3g} {'' if unit == '1' else unit}".rstrip()
 
 
 def value_text(coordinate: xr.DataArray, row: int) -> str:
-    """One value of an axis over decades, with a prefix or power of ten of its own.
-
-    Attributes ``factor`` and ``shown_units`` of the axis say in which quantity it is read.
-    """
-    if coordinate.dtype.kind not in "fiu":
-        return str(coordinate.values[row])
-    value = float(coordinate.values[row]) * float(coordinate.attrs.get("factor", 1.0))
-    unit = str(coordinate.attrs.get("shown_units", unit_of(coordinate)))
+    """One value of an axis over decades, with a prefix or power of ten of its own."""
+    coordinate = displayed(coordinate)
+    value, unit = float(coordinate.values[row]), unit_of(coordinate)
     if unit in ("s", "K", "V", "A", "Hz"):
         # lifted by what rounding to three digits lifts it
         power, prefix = prefix_of(float(f"{abs(value):.3g}")) if value else (1.0, "")
@@ -309,6 +379,25 @@ def value_text(coordinate: xr.DataArray, row: int) -> str:
         mantissa = mantissa.rstrip("0").rstrip(".")
         text = f"$10^{{{int(exponent)}}}$" if mantissa == "1" else f"${mantissa}\\cdot10^{{{int(exponent)}}}$"
     return f"{label_of(coordinate, '')} = {text} {'' if unit == '1' else unit_text(unit)}".rstrip()
+
+
+def displayed(values: xr.DataArray) -> xr.DataArray:
+    """Return values in the unit of figures (`DISPLAYED`).
+
+    Attributes ``factor`` and ``shown_units`` of an axis say in which quantity it is read.
+    """
+    unit, factor = DISPLAYED.get(unit_of(values), (unit_of(values), 1.0))
+    factor *= float(values.attrs.get("factor", 1.0))
+    unit = str(values.attrs.get("shown_units", unit))
+    if factor == 1.0:
+        return values
+    kept = {name: value for name, value in values.attrs.items() if name not in ("factor", "shown_units")}
+    return values.copy(data=values.values * factor).assign_attrs(kept | {"units": unit})
+
+
+def has_prefix(values: xr.DataArray) -> bool:
+    """Return whether the unit of values takes a prefix."""
+    return bool(_SIMPLE.fullmatch(unit_of(values)))
 
 
 def unit_of(values: xr.DataArray) -> str:
@@ -328,10 +417,13 @@ def prefix_of(largest: float) -> tuple[float, str]:
     return power, PREFIXES[power]
 
 
-def with_prefix(values: xr.DataArray) -> tuple[Floats, str]:
-    """Values in a unit with a fitting prefix, and that unit."""
+def with_prefix(values: xr.DataArray, *, plain: bool = False) -> tuple[Floats, str]:
+    """Values in a unit with a fitting prefix, or without one if ``plain``, and that unit."""
+    values = displayed(values)
     unit = unit_of(values)
-    power, prefix = prefix_of(largest_of(values.values)) if unit else (1.0, "")
+    if plain:
+        return values.values, unit or "1"
+    power, prefix = prefix_of(largest_of(values.values)) if has_prefix(values) else (1.0, "")
     if unit == "V" and power < 1e-3 and largest_of(values.values) > 1e-5:
         # Biases are read in millivolt.
         power, prefix = 1e-3, "m"

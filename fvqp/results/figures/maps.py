@@ -17,6 +17,7 @@ from fvqp.results.figures.common import (
     draw_curves,
     draw_legend,
     draw_map,
+    in_delta0,
     label_of,
     prefix_of,
     reduced,
@@ -24,7 +25,7 @@ from fvqp.results.figures.common import (
     said,
     unit_of,
 )
-from fvqp.results.figures.wire import at_junctions, in_delta0, one_if_same, part
+from fvqp.results.figures.wire import at_junctions, one_if_same, part
 
 
 def _map(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> None:

@@ -17,6 +17,7 @@ from fvqp.results.figures.common import (
     draw_legend,
     evenly_mirrored,
     folded,
+    in_delta0,
     reduced,
     said,
     same,
@@ -267,22 +268,6 @@ def one_if_same(values: xr.DataArray) -> xr.DataArray:
         return values
     first = values.isel(junction=0, drop=True)
     return first if same(values, first) else values
-
-
-def in_delta0(dataset: xr.Dataset, values: xr.DataArray) -> xr.DataArray:
-    """Energies and biases, and values that are energies, divided by Δ0 where the file has it."""
-    delta0 = dataset.attrs.get("delta0_eV")
-    if delta0 is None:
-        return values
-    for name, prefix in (("energy", ""), ("V_inj", "e"), ("V_det", "e")):
-        if name in values.dims:
-            coordinate = values[name] / float(delta0)
-            symbol = f"${prefix}{SYMBOLS[name].strip('$')}/\\Delta_0$"
-            values = values.assign_coords({name: coordinate.assign_attrs(units="1", symbol=symbol)})
-    if values.attrs.get("units") == "eV":
-        symbol = f"${SYMBOLS['gap'].strip('$')}/\\Delta_0$"
-        values = (values / float(delta0)).rename(values.name).assign_attrs(units="1", symbol=symbol)
-    return values
 
 
 def _quasiparticles(name: str, values: xr.DataArray, along: str) -> xr.DataArray:

@@ -16,7 +16,7 @@ from transport_cases import FILM, SPHERE
 
 import fvqp
 from fvqp.errors import CaseError
-from fvqp.results.figures import transport
+from fvqp.results.figures import FAMILIES
 from fvqp.results.figures.common import FigureSpec
 
 
@@ -93,7 +93,7 @@ def test_maps_name_their_axes(kind: str, labels: tuple[str, str | None]) -> None
     del data["regions"], data["injections"][0]["regions"], data["evolution"]
     data |= {"steady_state": {}, "collisions": {"inelastic": False}, "trapping": [{"rate": "1 MHz"}]}
     figure = Figure()
-    transport.KINDS["map"](fvqp.run(data).dataset, FigureSpec(kind="map"), figure)
+    FAMILIES["transport"]["map"](fvqp.run(data).dataset, FigureSpec(kind="map"), figure)
     axes = figure.axes[0]
     assert axes.get_xlabel() == f"${labels[0]}$ (µm)"
     assert labels[1] is None or axes.get_ylabel() == f"${labels[1]}$ (µm)"
