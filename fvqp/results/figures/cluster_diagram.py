@@ -9,10 +9,8 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 
-from fvqp.results.figures.common import FigureSpec, draw_map, stored
+from fvqp.results.figures.common import FigureSpec, draw_map, label_of, stored, with_prefix
 from fvqp.typing import Floats
-
-MICROMETRE3 = 1e-18
 
 
 def phase_diagram(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> None:
@@ -68,9 +66,9 @@ def _borders(axes: Axes, a: Floats, v: Floats) -> None:
 
 def _scaled(dataset: xr.Dataset) -> tuple[Floats, Floats, tuple[str, str]]:
     """Generation and volume over their critical values, where these exist."""
-    generation, volume = dataset["generation"].values, dataset["volume"].values
+    generation, volume = dataset["generation"], dataset["volume"]
     if "critical_number" in dataset.attrs:
         scales = dataset.attrs["critical_generation_per_m3_s"], dataset.attrs["critical_volume_m3"]
-        return generation / scales[0], volume / scales[1], ("$A/A_c$", "$V/V_c$")
-    names = ("$A$ (µm$^{-3}$ s$^{-1}$)", "$V$ (µm$^3$)")
-    return generation * MICROMETRE3, volume / MICROMETRE3, names
+        return generation.values / scales[0], volume.values / scales[1], ("$A/A_c$", "$V/V_c$")
+    (a, of_a), (v, of_v) = with_prefix(generation), with_prefix(volume)
+    return a, v, (label_of(generation, of_a), label_of(volume, of_v))

@@ -12,21 +12,24 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from fvqp.results.figures.cluster_diagram import MICROMETRE3, phase_diagram
+from fvqp.results.figures.cluster_diagram import phase_diagram
 from fvqp.results.figures.common import (
+    MAX_CURVES,
+    CurvePoint,
     Drawing,
     FigureSpec,
     draw_legend,
     evenly,
     label_of,
+    name_of,
+    points_of,
     stored,
     with_prefix,
 )
 
-MAX_CURVES = 6
-"""Clusters in one panel; of longer sweeps evenly chosen ones are shown."""
 MIN_SHOWN = 1e-7
 """Probabilities below this part of the largest are not shown."""
+SPINS = {"quantum": "quantum", "ising": "Ising"}
 STYLES: dict[str, Any] = {
     "master": "-",
     "simplified": "--",
@@ -43,36 +46,22 @@ NAMES = {
 }
 
 
-def _clusters(dataset: xr.Dataset, name: str) -> Iterator[tuple[str, str, str, xr.DataArray, xr.Dataset]]:
+def _clusters(
+    dataset: xr.Dataset, name: str
+) -> Iterator[tuple[tuple[float, ...], str, str, xr.DataArray, xr.Dataset]]:
     """Chosen clusters: colour, label, equation, the variable, and everything of the point."""
-    points = [(g, v) for g in range(dataset.sizes["generation"]) for v in range(dataset.sizes["volume"])]
-    rows = evenly(len(points), MAX_CURVES)
-    colours = matplotlib.colormaps["viridis"](np.linspace(0, 0.85, len(rows)))
-    several = [dataset.sizes[dim] > 1 for dim in ("generation", "volume")]
-    for spin in range(dataset.sizes["spin"]):
-        for row, colour in zip(rows, colours, strict=True):
-            g, v = points[row]
-            for equation in range(dataset.sizes["equation"]):
-                point = dataset.isel(spin=spin, equation=equation, generation=g, volume=v)
-                if name not in point or not np.isfinite(point[name].values).any():
-                    continue
-                parts = []
-                if dataset.sizes["spin"] > 1:
-                    parts.append({"quantum": "quantum", "ising": "Ising"}[str(point["spin"].values)])
-                if several[0] or not any(several):
-                    rate = float(point["generation"]) * MICROMETRE3
-                    parts.append(f"$A$ = {_number(rate)} µm$^{{-3}}$s$^{{-1}}$")
-                if several[1]:
-                    parts.append(f"$V$ = {_number(float(point['volume']) / MICROMETRE3)} µm$^3$")
-                shade = colour if spin == 0 else matplotlib.colormaps["autumn"](0.2 + 0.6 * row / len(points))
-                yield shade, ", ".join(parts), str(point["equation"].values), point[name], point
+    for at, label, colour in _points(dataset, "spin", "generation", "volume"):
+        for equation in range(dataset.sizes["equation"]):
+            point = dataset.isel({**at, "equation": equation})
+            if name in point and np.isfinite(point[name].values).any():
+                yield colour, label, str(point["equation"].values), point[name], point
 
 
-def _number(value: float) -> str:
-    """A number in a legend."""
-    text = f"{value:.4g}"
-    mantissa, power, exponent = text.partition("e")
-    return f"{mantissa}$\\cdot$10$^{{{int(exponent)}}}$" if power else text
+def _points(dataset: xr.Dataset, *dims: str) -> list[CurvePoint]:
+    """Chosen points along axes; a single one has the name of its value along the second of these."""
+    named = dataset.assign_coords(spin=[SPINS[str(name)] for name in dataset["spin"].values])
+    alone = name_of(dataset[dims[1]], 0)
+    return [one._replace(name=one.name or alone) for one in points_of(named, dims)]
 
 
 def _distribution(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> None:
@@ -134,13 +123,10 @@ def _moments(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> None:
     """Mean and width of N over generation, and both over those of Eq. (7)."""
     figure.set_size_inches(7.4, 3.2)
     absolute, relative = figure.subplots(1, 2)
-    generation = dataset["generation"].values * MICROMETRE3
-    curves = [(s, v) for s in range(dataset.sizes["spin"]) for v in range(dataset.sizes["volume"])]
-    colours = matplotlib.colormaps["viridis"](np.linspace(0, 0.8, len(curves)))
+    generation, unit = with_prefix(dataset["generation"])
     stored(dataset, "N_mean")
-    for (spin, volume), colour in zip(curves, colours, strict=True):
-        label = _name(dataset, spin, volume)
-        first = dataset.isel(spin=spin, volume=volume)
+    for at, label, colour in _points(dataset, "spin", "volume"):
+        first = dataset.isel(at)
         absolute.plot(
             generation, first["N_mean_analytic"].isel(equation=0), "k", linewidth=0.6, dashes=(2, 2)
         )
@@ -174,18 +160,9 @@ def _moments(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> None:
     relative.axhline(1.0, color="k", linewidth=0.6, dashes=(2, 2))
     relative.set(xscale="log", ylabel="mean (bold) and width over Eq. (7)")
     for axes in (absolute, relative):
-        axes.set_xlabel("$A$ (µm$^{-3}$ s$^{-1}$)")
+        axes.set_xlabel(label_of(dataset["generation"], unit))
     draw_legend(absolute, False, "upper left")
     _legend_of_equations(relative, dataset, "Eq. (7)")
-
-
-def _name(dataset: xr.Dataset, spin: int, volume: int) -> str:
-    parts = []
-    if dataset.sizes["spin"] > 1:
-        parts.append({"quantum": "quantum", "ising": "Ising"}[str(dataset["spin"].values[spin])])
-    if dataset.sizes["volume"] > 1 or not parts:
-        parts.append(f"$V$ = {_number(dataset['volume'].values[volume] / MICROMETRE3)} µm$^3$")
-    return ", ".join(parts)
 
 
 def _noise(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> None:
@@ -244,26 +221,21 @@ def _injection(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> None:
     stored(dataset, shown[0] if shown else "N_mean")
     figure.set_size_inches(1.2 + 2.8 * len(shown), 3.0)
     axis = dataset[str(dataset.attrs.get("swept", "generation"))]
-    if axis.name == "generation":
-        x, label = axis.values * MICROMETRE3, "$A$ (µm$^{-3}$ s$^{-1}$)"
-    else:
-        x, unit = with_prefix(axis)
-        label = label_of(axis, unit)
-    curves = [(s, v) for s in range(dataset.sizes["spin"]) for v in range(dataset.sizes["volume"])]
-    colours = matplotlib.colormaps["viridis"](np.linspace(0, 0.8, len(curves)))
+    x, unit = with_prefix(axis)
+    label = label_of(axis, unit)
     for panel, (axes, name) in enumerate(
         zip(figure.subplots(1, len(shown), squeeze=False)[0], shown, strict=True)
     ):
-        for (spin, volume), colour in zip(curves, colours, strict=True):
-            point = dataset.isel(spin=spin, volume=volume)
+        for at, named, colour in _points(dataset, "spin", "volume"):
+            point = dataset.isel(at)
             if "frequency" in point[name].dims:
                 point = point.isel(frequency=int(np.argmin(point["frequency"].values)))
             for row, equation in enumerate(map(str, dataset["equation"].values)):
                 marker = {"marker": "." if STYLES[equation] else "o", "markersize": 4}
                 values = point[name].isel(equation=row).values
                 style = STYLES[equation] or "none"
-                named = _name(dataset, spin, volume) if row == 0 else None
-                axes.plot(x, values, linestyle=style, color=colour, linewidth=1.2, label=named, **marker)
+                shown_as = named if row == 0 else None
+                axes.plot(x, values, linestyle=style, color=colour, linewidth=1.2, label=shown_as, **marker)
             if thin[name] in point:
                 factor = 2.0 if name == "S_flux_one_sided" else 1.0
                 closed = factor * point[thin[name]].isel(equation=0).values

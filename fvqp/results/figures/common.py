@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import matplotlib
 import numpy as np
@@ -32,6 +32,11 @@ SYMBOLS = {
     "omega": "$\\omega$",
     "generation": "$A$",
     "volume": "$V$",
+    "radius": "$r$",
+    "concentration": "$c$",
+    "frequency": "$f$",
+    "N_mean": "$\\langle N\\rangle$",
+    "S_flux_one_sided": "$S_\\Phi$, one-sided",
     "phase_gradient": "$\\xi\\,\\partial_x\\varphi$",
     "g_nl": "$g_\\mathrm{nl}$",
     "g_ss": "$g_\\mathrm{ss}$",
@@ -67,7 +72,9 @@ SYMBOLS = {
 DISPLAYED = {"m-3": ("µm-3", 1e-18), "m-3 s-1": ("µm-3 s-1", 1e-18), "m3": ("µm3", 1e18)}
 """Units of ``results.nc`` → those of figures, and the factor between them."""
 DECADES = ("time", "strength")
-"""Axes that run over decades: they are logarithmic, and each of their values has a prefix of its own."""
+"""Axes that run over decades: they are logarithmic."""
+OF_ITS_OWN = (*DECADES, "generation", "volume")
+"""Axes whose values have each a prefix, or a power of ten, of its own."""
 MAX_CURVES = 8
 """Curves in one panel; of longer sweeps evenly chosen ones are shown."""
 MAX_SHIFTED = 16
@@ -354,11 +361,32 @@ def evenly(count: int, most: int) -> NDArray[np.intp]:
     return np.unique(np.linspace(0, count - 1, min(most, count)).round().astype(np.intp))
 
 
+class CurvePoint(NamedTuple):
+    """A point of a sweep that has a curve: index along every axis, name, colour."""
+
+    at: dict[str, int]
+    name: str
+    colour: tuple[float, ...]
+
+
+def points_of(dataset: xr.Dataset, dims: Sequence[str], most: int = MAX_CURVES) -> list[CurvePoint]:
+    """Return up to ``most`` points along axes, evenly chosen; axes of one value are not in their names."""
+    points = list(np.ndindex(*(dataset.sizes[dim] for dim in dims)))
+    rows = evenly(len(points), most)
+    colours = matplotlib.colormaps["viridis"](np.linspace(0, 0.85, len(rows)))
+    found = []
+    for row, colour in zip(rows, colours, strict=True):
+        at = dict(zip(dims, map(int, points[row]), strict=True))
+        names = [name_of(dataset[dim], k) for dim, k in at.items() if dataset.sizes[dim] > 1]
+        found.append(CurvePoint(at, ", ".join(names), tuple(colour)))
+    return found
+
+
 def name_of(coordinate: xr.DataArray, row: int) -> str:
-    """Return a value of an axis with its symbol; the values of most axes share a prefix (`DECADES`)."""
+    """Return a value of an axis with its symbol; the values of an axis share a prefix, but `OF_ITS_OWN`."""
     if coordinate.dtype.kind not in "fiu":
         return str(coordinate.values[row])
-    if coordinate.name in DECADES:
+    if coordinate.name in OF_ITS_OWN:
         return value_text(coordinate, row)
     scaled, unit = with_prefix(coordinate)
     sign = "±" if coordinate.attrs.get("mirrored") and scaled[row] else ""
@@ -369,7 +397,7 @@ def value_text(coordinate: xr.DataArray, row: int) -> str:
     """One value of an axis over decades, with a prefix or power of ten of its own."""
     coordinate = displayed(coordinate)
     value, unit = float(coordinate.values[row]), unit_of(coordinate)
-    if unit in ("s", "K", "V", "A", "Hz"):
+    if has_prefix(coordinate):
         # lifted by what rounding to three digits lifts it
         power, prefix = prefix_of(float(f"{abs(value):.3g}")) if value else (1.0, "")
         value, unit = value / power, f"{prefix}{unit}"

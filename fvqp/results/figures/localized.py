@@ -5,77 +5,68 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import matplotlib
 import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
-from fvqp.results.figures.common import Drawing, FigureSpec, draw_legend, evenly, stored
+from fvqp.results.figures.common import (
+    CurvePoint,
+    Drawing,
+    FigureSpec,
+    displayed,
+    draw_legend,
+    points_of,
+    stored,
+)
 from fvqp.typing import Floats
 
-MICROMETRE3 = 1e-18
-MAX_CURVES = 6
-"""Points in one panel; of longer sweeps evenly chosen ones are shown."""
+SPINS = {"none": "no spin", "conserved": "spins conserved"}
 MARKERS = "osD^v<>p"
 PACKING, PACKING_CONSERVED = (0.605, 0.008), (2.19, 0.05)
 """C_p of bubbles without spin, and with spins that are conserved, as published."""
 
 
-def _points(
-    dataset: xr.Dataset, dims: tuple[str, ...]
-) -> list[tuple[dict[str, int], str, tuple[float, ...]]]:
-    """Chosen points along ``dims``: where they are, what they are called, and their colour."""
-    points = list(np.ndindex(*(dataset.sizes[dim] for dim in dims)))
-    rows = evenly(len(points), MAX_CURVES)
-    colours = matplotlib.colormaps["viridis"](np.linspace(0, 0.85, len(rows)))
-    found = []
-    for row, colour in zip(rows, colours, strict=True):
-        at = dict(zip(dims, map(int, points[row]), strict=True))
-        named = [_name(dataset, dim, k) for dim, k in at.items() if dataset.sizes[dim] > 1 or len(dims) == 1]
-        found.append((at, ", ".join(named), tuple(colour)))
-    return found
-
-
-def _name(dataset: xr.Dataset, dim: str, k: int) -> str:
-    value = dataset[dim].values[k]
-    if dim == "radius":
-        symbol = "r" if dataset.attrs["pairs"] == "bubbles" else "r_\\mathrm{c}"
-        return f"${symbol}$ = {value * 1e6:.3g} µm"
-    if dim == "generation":
-        return f"$A$ = {value * MICROMETRE3:.3g} µm$^{{-3}}$s$^{{-1}}$"
-    return {"none": "no spin", "conserved": "spins conserved"}.get(
-        str(value), f"$\\tau$ = {_seconds(str(value))}"
+def _points(dataset: xr.Dataset, *dims: str) -> list[CurvePoint]:
+    """Chosen points along axes, with the names of radii and spins that figures say."""
+    symbol = "$r$" if dataset.attrs["pairs"] == "bubbles" else "$r_\\mathrm{c}$"
+    named = dataset.assign_coords(
+        radius=dataset["radius"].assign_attrs(units="m", symbol=symbol),
+        spin=[_spin(str(name)) for name in dataset["spin"].values],
     )
+    return points_of(named, dims)
 
 
-def _seconds(text: str) -> str:
-    number, unit = text.split()
-    return f"{float(number):.3g} {unit}"
+def _spin(name: str) -> str:
+    if name in SPINS:
+        return SPINS[name]
+    number, unit = name.split()
+    return f"$\\tau$ = {float(number):.3g} {unit}"
 
 
 def _concentration(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> None:
     """c over A on logarithmic scales, a curve for each radius; black: mean field."""
+    dataset = dataset.map(displayed)
     figure.set_size_inches(4.8, 3.8)
     axes = figure.subplots()
-    generation = dataset["generation"].values * MICROMETRE3
+    generation = displayed(dataset["generation"]).values
     name = "concentration" if "concentration" in dataset else "concentration_law"
     stored(dataset, name)
-    for number, (at, label, colour) in enumerate(_points(dataset, ("radius", "spin"))):
+    for number, (at, label, colour) in enumerate(_points(dataset, "radius", "spin")):
         point = dataset.isel(at)
         if name == "concentration":
             axes.errorbar(
-                generation, point["concentration"] * MICROMETRE3, point["concentration_error"] * MICROMETRE3,
+                generation, point["concentration"], point["concentration_error"],
                 fmt=MARKERS[number % len(MARKERS)], color=colour, markersize=4, linewidth=1.0,
                 label=label or "simulation",
             )  # fmt: skip
         if "concentration_law" in point and np.isfinite(point["concentration_law"]).any():
             axes.plot(
-                generation, point["concentration_law"] * MICROMETRE3, color=colour, linewidth=0.9,
+                generation, point["concentration_law"], color=colour, linewidth=0.9,
                 label=None if name == "concentration" else label or "law of annihilation",
             )  # fmt: skip
     if "concentration_mean_field" in dataset:
         mean_field = dataset["concentration_mean_field"].isel(radius=0, spin=0)
-        axes.plot(generation, mean_field * MICROMETRE3, "k", linewidth=1.2, label="mean field")
+        axes.plot(generation, mean_field, "k", linewidth=1.2, label="mean field")
     if name == "concentration" and "concentration_law" in dataset:
         axes.plot([], [], color="0.5", linewidth=0.9, label="law of annihilation")
     axes.set(
@@ -90,7 +81,7 @@ def _packing(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> None:
     axes = figure.subplots()
     stored(dataset, "packing_coefficient")
     times = dataset["flip_time"].values
-    for number, (at, label, colour) in enumerate(_points(dataset, ("radius", "generation"))):
+    for number, (at, label, colour) in enumerate(_points(dataset, "radius", "generation")):
         point = dataset.isel(at)
         values, errors = point["packing_coefficient"].values, point["packing_coefficient_error"].values
         volume = 4.0 * math.pi / 3.0 * float(point["radius"]) ** 3
@@ -106,7 +97,7 @@ def _packing(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> None:
         }
         for name, (which, x, fill) in ends.items():
             if which.any():
-                text = {"none": "no spin", "conserved": "spins conserved"}[name] if number == 0 else None
+                text = SPINS[name] if number == 0 else None
                 axes.errorbar(
                     [x], values[which], errors[which], fmt="k*", fillstyle=fill, markersize=8, label=text
                 )
@@ -123,25 +114,24 @@ def _packing(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> None:
 
 def _relaxation(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> None:
     """Decay of the concentration, and growth of the distance r of c = C_p/(4πr³/3)."""
+    dataset = dataset.map(displayed)
     figure.set_size_inches(7.4, 3.2)
     concentration, distance = figure.subplots(1, 2)
     name = "decay" if "decay" in dataset else "decay_law"
     stored(dataset, name)
     time = dataset["time"].values
-    for at, label, colour in _points(dataset, ("radius", "spin", "generation")):
+    for at, label, colour in _points(dataset, "radius", "spin", "generation"):
         point = dataset.isel(at)
         if name == "decay":
             error = point["decay_error"].values if "decay_error" in point else np.zeros(len(time))
             concentration.errorbar(
-                time, point["decay"] * MICROMETRE3, error * MICROMETRE3, fmt="o", color=colour, markersize=3,
+                time, point["decay"], error, fmt="o", color=colour, markersize=3,
                 linewidth=0.8, label=label or "simulation",
             )  # fmt: skip
             distance.plot(time, _distance(point["decay"].values), "o", color=colour, markersize=3)
         if "decay_law" in point and np.isfinite(point["decay_law"]).any():
             law = point["decay_law"].values
-            concentration.plot(
-                time, law * MICROMETRE3, color=colour, linewidth=1.0, label="law of annihilation"
-            )
+            concentration.plot(time, law, color=colour, linewidth=1.0, label="law of annihilation")
             distance.plot(time, _distance(law), color=colour, linewidth=1.0)
     concentration.set(xscale="log", yscale="log", xlabel="$t$ (s)", ylabel="$c$ (µm$^{-3}$)")
     distance.set(xscale="log", xlabel="$t$ (s)", ylabel="$r$ (µm)")
@@ -149,29 +139,28 @@ def _relaxation(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> None:
 
 
 def _distance(concentration: Floats) -> Floats:
-    """r of c = C_p/(4πr³/3), µm."""
+    """r of c = C_p/(4πr³/3), µm, of concentrations in µm⁻³."""
     with np.errstate(divide="ignore"):
-        return np.asarray(np.cbrt(3.0 * PACKING[0] / (4.0 * math.pi * concentration * MICROMETRE3)))
+        return np.asarray(np.cbrt(3.0 * PACKING[0] / (4.0 * math.pi * concentration)))
 
 
 def _profile(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> None:
     """Generation and concentration along x (means over cells of equal x)."""
+    dataset = dataset.map(displayed)
     figure.set_size_inches(4.8, 4.4)
     above, below = figure.subplots(2, 1, sharex=True)
     x, inverse = np.unique(np.round(dataset["x"].values * 1e6, 6), return_inverse=True)
     count = np.bincount(inverse)
 
     def mean(values: xr.DataArray) -> Floats:
-        return np.asarray(np.bincount(inverse, values.values * MICROMETRE3) / count)
+        return np.asarray(np.bincount(inverse, values.values) / count)
 
     stored(dataset, "generation_cell")
-    for at, label, colour in _points(dataset, ("radius", "spin", "generation")):
+    for at, label, colour in _points(dataset, "radius", "spin", "generation"):
         point = dataset.isel(at)
         above.plot(x, mean(point["generation_cell"]), color=colour, linewidth=1.2)
         if "concentration_cell" in point:
-            error = np.sqrt(
-                np.bincount(inverse, (point["concentration_cell_error"].values * MICROMETRE3) ** 2)
-            )
+            error = np.sqrt(np.bincount(inverse, point["concentration_cell_error"].values ** 2))
             below.errorbar(
                 x, mean(point["concentration_cell"]), error / count, fmt="o", color=colour, markersize=3,
                 linewidth=0.8, label=", ".join(filter(None, ["simulation", label])),
