@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,7 +14,6 @@ from fvqp.errors import FvqpError
 from fvqp.results.comparison import Comparison, Difference
 from fvqp.results.figures import written
 from fvqp.results.figures.common import (
-    PREFIXES,
     draw_curves,
     draw_legend,
     label_of,
@@ -42,8 +40,6 @@ HORIZONTAL = (
 """Axes that curves run over, the first that there is; otherwise the longest."""
 FEW = 4
 """Curves in a panel whose legend finds room in it."""
-_SIMPLE = re.compile(r"[^\W\d]+")
-"""A unit that takes a prefix, unlike m-3."""
 DECADES = 30.0
 """Ratio of times, all positive but the first, from which on an axis is logarithmic."""
 
@@ -82,22 +78,17 @@ def comparison_figure(comparison: Comparison, figure: Figure) -> Figure:
 def _curves(axes: Axes, one: Difference, names: tuple[str, str]) -> None:
     first, second = one.first, one.second
     x = _horizontal(first)
-    if x == "time":
-        later = np.flatnonzero(first["time"].values > 0.0)
-        first, second = first.isel(time=later), second.isel(time=later)
     others = [str(dim) for dim in first.dims if dim != x and first.sizes[dim] > 1]
     along = max(others, key=lambda dim: first.sizes[dim]) if others else None
     along = along if along in first.coords else None
-    scale = None if _SIMPLE.fullmatch(str(first.attrs.get("units", "1"))) else 1.0
-    scale = draw_curves(axes, first, x, along, None, scale, label=None if along else names[0])
+    later = first[x].values[first[x].values > 0.0]
+    log = "x" if x == "time" and later.size and later[-1] > DECADES * later[0] else ""
+    scale = draw_curves(axes, first, x, along, log=log)
+    if along is None:
+        axes.lines[0].set_label(names[0])
     title = axes.get_title()
-    draw_curves(axes, second, x, along, None, scale, style="k--", label=names[1])
+    draw_curves(axes, second, x, along, None, scale, "k--", names[1], log=log)
     axes.set_title(title, fontsize=8)
-    places = first[x].values
-    if x == "time" and places[-1] > DECADES * places[0]:
-        axes.set_xscale("log")
-    if not axes.get_ylabel():
-        _name_values(axes, first, scale)
 
 
 def _points(axes: Axes, one: Difference, names: tuple[str, str]) -> None:
@@ -105,11 +96,9 @@ def _points(axes: Axes, one: Difference, names: tuple[str, str]) -> None:
     x = _horizontal(one.first)
     order = np.argsort(one.first[x].values, kind="stable")
     first, second = one.first.isel(point=order), one.second.isel(point=order)
-    horizontal, unit = with_prefix(first[x].assign_attrs(first[x].attrs))
+    horizontal, unit = with_prefix(first[x])
     both = xr.concat([first.drop_vars(list(first.coords)), second.drop_vars(list(second.coords))], "side")
-    values, value_unit = both.values, str(first.attrs.get("units", "1"))
-    if _SIMPLE.fullmatch(value_unit):
-        values, value_unit = with_prefix(both.assign_attrs(first.attrs))
+    values, value_unit = with_prefix(both.assign_attrs(first.attrs))
     axes.plot(horizontal, values[0], "-", linewidth=1.1, label=names[0])
     axes.plot(horizontal, values[1], "ko", markersize=2.5, label=names[1])
     axes.set(xlabel=label_of(first[x], unit), ylabel=label_of(first, value_unit))
@@ -119,11 +108,6 @@ def _points(axes: Axes, one: Difference, names: tuple[str, str]) -> None:
 def _second(shown: list[Difference]) -> str:
     """Return how the second side is drawn."""
     return "points" if "point" in shown[0].first.dims else "dashed"
-
-
-def _name_values(axes: Axes, values: xr.DataArray, scale: float) -> None:
-    unit = str(values.attrs.get("units", "1"))
-    axes.set_ylabel(label_of(values, f"{PREFIXES.get(scale, '')}{unit}" if unit != "1" else "1"))
 
 
 def _horizontal(values: xr.DataArray) -> str:
