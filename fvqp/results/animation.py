@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 
 from fvqp.errors import FvqpError
 from fvqp.mesh.vtk import off_screen, stretched
-from fvqp.results.fields import SUPERCONDUCTING, Steps, steps_of
+from fvqp.results.fields import SUPERCONDUCTING, Steps, read_step, steps_of
 from fvqp.results.files import make_folder, replacing
 from fvqp.results.progress import SweepProgress
 from fvqp.typing import Bools, Floats
@@ -101,7 +100,7 @@ def _colours(steps: Steps, field: str) -> _Colours:
     """Return the colours of a field; cells that never have a gap take no part in those of superconductors."""
     lows, highs, gaps, name = [], [], [], ""
     for file in steps.files:
-        grid = _read(file)
+        grid = read_step(file)
         names = [n for n in grid.cell_data if n not in ("cell", "region")]
         name = next((n for n in names if field in (n, n.split(" (")[0])), "")
         if not name:
@@ -127,18 +126,6 @@ def _colours(steps: Steps, field: str) -> _Colours:
     return _Colours(name, low_all, high_all, cells)
 
 
-def _read(file: Path) -> Any:
-    import pyvista
-
-    try:
-        with warnings.catch_warnings():
-            # What VTK cannot read lacks the field, and that is said.
-            warnings.simplefilter("ignore")
-            return pyvista.read(file)
-    except Exception as error:  # VTK has no type of its own
-        raise FvqpError(f"{file}: cannot be read: {error}") from None
-
-
 def _frames(steps: Steps, colours: _Colours, progress: SweepProgress) -> Iterator[NDArray[np.uint8]]:
     """Pictures of all steps, one after another."""
     name, low, high = colours.name, colours.low, colours.high
@@ -147,7 +134,7 @@ def _frames(steps: Steps, colours: _Colours, progress: SweepProgress) -> Iterato
     high = high if high > low else low + max(abs(low), 1.0) * 1e-9
     with off_screen(PIXELS) as plotter:
         for number, (value, file) in enumerate(zip(steps.values, steps.files, strict=True)):
-            grid = _read(file)
+            grid = read_step(file)
             places, said = stretched(np.asarray(grid.points), LONGEST_ASPECT)
             lengths = np.ptp(np.asarray(grid.points), axis=0)
             size = " x ".join(f"{length:.4g}" for length in lengths[lengths > 0.0])

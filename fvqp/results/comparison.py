@@ -11,13 +11,12 @@ import xarray as xr
 
 from fvqp.errors import FvqpError
 from fvqp.results.csv_columns import read_columns
-from fvqp.results.dataset import Outcome
+from fvqp.results.dataset import ABOUT_RUNS, Outcome
 from fvqp.results.result import open_result
 from fvqp.texts import by_reason, columns
 
 SAME = 1e-10
 """Relative difference of places that are the same."""
-ABOUT_RUNS = ("completed", "outcome", "next_step", "gap_rate", "failure", "seconds", "folder")
 CELLS = ("x", "y", "z")
 
 
@@ -203,7 +202,7 @@ def _difference(first: xr.DataArray, second: xr.DataArray) -> Difference | str:
         return f"the axes are {' and '.join(both)}"
     places, moved = {}, []
     for dim in map(str, first.dims):
-        if _same_axis(first, second, dim):
+        if same_axis(first, second, dim):
             continue
         if dim == "cell":
             return "the cells are not the same"
@@ -253,8 +252,9 @@ def _of(first: xr.DataArray, second: xr.DataArray, how: str) -> Difference:
     )
 
 
-def _same_axis(first: xr.DataArray, second: xr.DataArray, dim: str) -> bool:
-    if first.sizes[dim] != second.sizes[dim]:
+def same_axis(first: xr.DataArray, second: xr.DataArray, dim: str) -> bool:
+    """Return whether two quantities have the same values of an axis, or the same centres of cells."""
+    if dim not in second.dims or first.sizes[dim] != second.sizes[dim]:
         return False
     for name in CELLS if dim == "cell" else (dim,):
         if (name in first.coords) != (name in second.coords):

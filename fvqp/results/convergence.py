@@ -18,11 +18,10 @@ import xarray as xr
 from scipy.optimize import brentq
 
 from fvqp.errors import FvqpError
+from fvqp.results.dataset import ABOUT_RUNS
 from fvqp.texts import columns
 from fvqp.typing import Floats
 
-ABOUT_RUNS = ("completed", "failure", "seconds", "folder")
-"""Variables of a study that are no quantities."""
 ORDERS = (0.05, 12.0)
 """Orders that are looked for."""
 SAFETY = 1.25

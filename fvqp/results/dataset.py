@@ -248,6 +248,20 @@ QUANTITIES: dict[str, Quantity] = {
 """Names used in ``results.nc``; others need their units and meaning when they are defined."""
 
 
+ABOUT_RUNS = ("completed", "outcome", "next_step", "gap_rate", "failure", "seconds", "folder")
+"""Variables about the computing of runs, which are no quantities."""
+
+
+def settled(dataset: xr.Dataset) -> Bools:
+    """Return points that need not be computed: those with values, and those known to have none."""
+    if "completed" not in dataset:
+        return np.ones(1, dtype=bool)
+    done = dataset.variables["completed"].values.astype(bool)
+    if "outcome" in dataset:
+        done = done | (dataset.variables["outcome"].values == Outcome.DESTROYED)
+    return np.asarray(done)
+
+
 class SweepDataset:
     """The dataset of a sweep while it is computed.
 
@@ -337,10 +351,8 @@ class SweepDataset:
 
     @property
     def settled(self) -> Bools:
-        """Points that need not be computed: those with values, and those known to have none."""
-        if "outcome" not in self.dataset:
-            return self.completed
-        return self.completed | (self.dataset["outcome"].values == Outcome.DESTROYED)
+        """Points that need not be computed."""
+        return settled(self.dataset)
 
     def write(self, path: Path) -> None:
         """Writes netCDF-4, whole or not at all; the file that was there stays if this fails."""

@@ -6,9 +6,11 @@ Coordinates are written in micrometres, because ParaView's picking and clipping 
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
@@ -132,6 +134,21 @@ def steps_of(path: Path) -> Steps:
         raise FvqpError(f"{path}: its step {missing[0].name} is not there")
     assert collection is not None
     return Steps(path, values, files, collection.attrib.get("label", "step"))
+
+
+def read_step(file: Path) -> Any:
+    """Return the grid of a step of the fields; raises :class:`FvqpError` if it cannot be read."""
+    import pyvista
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            grid = pyvista.read(file)
+            if "cell" in grid.cell_data and "region" in grid.cell_data:
+                return grid
+    except Exception as error:  # VTK has no type of its own
+        raise FvqpError(f"{file}: cannot be read: {error}") from None
+    raise FvqpError(f"{file}: lacks the numbers of cells and regions; it is damaged or of another program")
 
 
 def _height(mesh: Mesh) -> float:

@@ -18,7 +18,7 @@ import numpy as np
 import xarray as xr
 
 from fvqp.errors import CheckpointError, FvqpError
-from fvqp.results.dataset import Outcome, read_dataset
+from fvqp.results.dataset import read_dataset, settled
 from fvqp.results.files import write_text
 from fvqp.texts import duration
 
@@ -192,16 +192,6 @@ def run_status(folder: str | Path) -> list[RunStatus]:
     values = () if dataset is None else _last_values(dataset)
     state, reason = _state(facts, points)
     return [RunStatus(folder, state, reason, facts, points, values)]
-
-
-def settled(dataset: xr.Dataset) -> np.ndarray:
-    """Return points that need not be computed: with values, or known to have none."""
-    if "completed" not in dataset:
-        return np.ones(1, dtype=bool)
-    done = np.atleast_1d(dataset["completed"].values.astype(bool))
-    if "outcome" in dataset:
-        done = done | (np.atleast_1d(dataset["outcome"].values) == Outcome.DESTROYED)
-    return done
 
 
 def last_value(dataset: xr.Dataset, place: tuple[int, ...]) -> str:

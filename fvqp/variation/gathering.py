@@ -11,17 +11,14 @@ import numpy as np
 import xarray as xr
 
 from fvqp.errors import CheckpointError, FvqpError
-from fvqp.results.dataset import FORMAT_VERSION, read_dataset
+from fvqp.results.comparison import same_axis
+from fvqp.results.dataset import ABOUT_RUNS, FORMAT_VERSION, read_dataset
 from fvqp.results.over_time import time_constants
 from fvqp.variation.keys import VariedKey
 from fvqp.variation.runs import RunOutcome
 
 MAX_BYTES = 256 * 2**20
 """Largest variable of all runs together."""
-SAME = 1e-10
-"""Relative difference of coordinates that agree."""
-SKIPPED = ("completed", "outcome", "next_step", "gap_rate")
-"""Variables that are about the computing of a run."""
 
 
 def quantities(dataset: xr.Dataset) -> xr.Dataset:
@@ -29,7 +26,7 @@ def quantities(dataset: xr.Dataset) -> xr.Dataset:
 
     Axes with one value are left out; ledgers and what is about computing too.
     """
-    found = dataset.drop_vars([name for name in SKIPPED if name in dataset])
+    found = dataset.drop_vars([name for name in ABOUT_RUNS if name in dataset])
     found = found.drop_vars([name for name in found.data_vars if str(name).startswith("ledger_")])
     found = found.drop_vars([name for name in found.data_vars if found[name].dtype.kind not in "fiu"])
     try:
@@ -129,18 +126,6 @@ def _differing(runs: Mapping[int, xr.Dataset], found: Mapping[int, xr.DataArray]
         sizes = sorted({one.sizes[dim] for one in found.values()})
         if len(sizes) > 1:
             return f"axis {dim} has from {sizes[0]} to {sizes[-1]} values"
-        names = [dim] if dim != "cell" else ["x", "y", "z"]
-        for name in names:
-            axes = [one.coords[name].values for one in found.values() if name in one.coords]
-            if any(not _agree(axis, axes[0]) for axis in axes):
-                return f"values of axis {dim} differ"
+        if not all(same_axis(first, one, dim) for one in found.values()):
+            return f"values of axis {dim} differ"
     return ""
-
-
-def _agree(one: np.ndarray, other: np.ndarray) -> bool:
-    if one.shape != other.shape:
-        return False
-    if one.dtype.kind not in "fiu":
-        return bool(np.array_equal(one, other))
-    largest = float(np.abs(other).max(initial=0.0))
-    return bool(np.allclose(one, other, rtol=SAME, atol=SAME * largest, equal_nan=True))

@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 
 from fvqp.errors import CaseError, FvqpError
-from fvqp.results.comparison import along_line
+from fvqp.results.comparison import along_line, same_axis
 from fvqp.typing import Floats
 from fvqp.units import to_float
 from fvqp.variation.gathering import quantities
@@ -92,10 +92,7 @@ def table_of(observable: ObservableAt, results: list[xr.DataArray]) -> Floats:
     first = results[0]
     for one in results[1:]:
         for dim in map(str, first.dims):
-            same = dim in one.dims and one.sizes[dim] == first.sizes[dim]
-            if same and dim in first.coords and first[dim].dtype.kind in "fiu":
-                same = bool(np.allclose(one[dim], first[dim], rtol=1e-9))
-            if not same:
+            if not same_axis(first, one, dim):
                 raise FvqpError(
                     f"--for {observable}: values along {dim} differ from run to run; name a place, such as "
                     f'"{observable.name}[{dim}=...]"'

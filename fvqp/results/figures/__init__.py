@@ -19,7 +19,7 @@ from matplotlib.lines import Line2D
 from matplotlib.text import Text
 
 from fvqp.errors import FvqpError, shown
-from fvqp.results.dataset import Outcome
+from fvqp.results.dataset import settled
 from fvqp.results.figures import clusters, curves, fits, localized, maps, studies, wire
 from fvqp.results.figures.common import SYMBOLS, Drawing, FigureSpec, plain_logarithms
 from fvqp.results.figures.numbers import numbers, plain
@@ -215,11 +215,7 @@ def missing(dataset: xr.Dataset) -> str:
 
     Points at which superconductivity is known to be destroyed are not missing.
     """
-    if "completed" not in dataset:
-        return ""
-    there = dataset["completed"].values.astype(bool)
-    if "outcome" in dataset:
-        there = there | (dataset["outcome"].values == Outcome.DESTROYED)
+    there = settled(dataset)
     return "" if there.all() else f"unfinished: {there.sum()} of {there.size} points"
 
 

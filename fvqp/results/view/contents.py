@@ -19,10 +19,10 @@ import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
 from fvqp.results.dataset import QUANTITIES, opened
-from fvqp.results.fields import SUPERCONDUCTING, Steps, steps_of
+from fvqp.results.fields import SUPERCONDUCTING, Steps, read_step, steps_of
 from fvqp.results.figures import missing
 from fvqp.results.figures.common import SYMBOLS, evenly
-from fvqp.results.view.shapes import MICROMETRE, DrawnDevice, read_step, shape_of
+from fvqp.results.view.shapes import MICROMETRE, DrawnDevice, shape_of
 from fvqp.typing import Floats
 
 FIELD_VALUES, SPECTRUM_VALUES, CURVE_VALUES = 2_000_000, 1_000_000, 300_000

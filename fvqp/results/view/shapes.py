@@ -10,9 +10,8 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from fvqp.errors import FvqpError
 from fvqp.mesh.vtk import shells_grid
-from fvqp.results.fields import REGION_NAMES
+from fvqp.results.fields import REGION_NAMES, read_step
 from fvqp.typing import Floats, Ints
 
 MAX_TRIANGLES = 300_000
@@ -143,21 +142,6 @@ def _lines(grid: Any, cell: Ints) -> tuple[Floats, Ints, Ints]:
     at = np.asarray(grid.points)
     of_cell = cell[np.searchsorted(offset, begins, side="right") - 1]
     return _ribbons(at[corners[begins]], at[corners[begins + 1]], of_cell)
-
-
-def read_step(file: Path) -> Any:
-    """Return the grid of a step of the fields; raises :class:`FvqpError` if it cannot be read."""
-    import pyvista
-
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            grid = pyvista.read(file)
-            if "cell" in grid.cell_data and "region" in grid.cell_data:
-                return grid
-    except Exception as error:  # VTK has no type of its own
-        raise FvqpError(f"{file}: cannot be read: {error}") from None
-    raise FvqpError(f"{file}: lacks the numbers of cells and regions; it is damaged or of another program")
 
 
 def _cells(grid: Any) -> tuple[Ints, Ints]:
