@@ -15,13 +15,14 @@ from matplotlib.figure import Figure
 
 from fvqp.errors import FvqpError
 from fvqp.results.fields import SUPERCONDUCTING
-from fvqp.results.figures.along import draw_along
 from fvqp.results.figures.common import (
     SYMBOLS,
     FigureSpec,
     displayed,
     draw_curves,
     draw_legend,
+    draw_map,
+    evenly,
     label_of,
     largest_of,
     panel,
@@ -47,6 +48,11 @@ WIDTH, TALLEST = 4.4, 4.4
 """Inches of the panel."""
 MARGINS = (1.5, 0.8)
 """Inches for the colour bar and labels beside it, and for title and labels above and below."""
+PLACES = 6
+"""Places along a line whose spectra are drawn as curves."""
+BRIGHTEST = 98.0
+"""Percentile of spectra along a line at which colours and curves end, so that a sharp edge does not take them
+all."""
 LOGARITHMIC = 30.0
 """Largest over smallest density of a map from which on its colours are logarithmic."""
 GREYED = matplotlib.colormaps["viridis"].with_extremes(bad="0.85")
@@ -70,7 +76,7 @@ def draw_fields(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> None:
     if len(names) == 2:
         _in_plane(dataset, _last(values, "V_inj"), names, figure)
     elif "energy" in values.dims:
-        draw_along(_last(values, "V_inj"), dataset[names[0]], figure)
+        _along(_last(values, "V_inj"), dataset[names[0]], figure)
     else:
         _over_place(values.assign_coords({names[0]: dataset[names[0]]}), names[0], spec, figure)
 
@@ -156,6 +162,40 @@ def _over_place(values: xr.DataArray, name: str, spec: FigureSpec, figure: Figur
     along = "V_inj" if "V_inj" in values.dims else None
     draw_curves(axes, values.swap_dims(cell=name), name, along, spec.offset)
     draw_legend(axes, bool(spec.offset))
+
+
+def _along(values: xr.DataArray, place: xr.DataArray, figure: Figure) -> None:
+    """Spectra along a line, whose cells are at ``place`` (m): a map over place and energy, and curves at some
+    places."""
+    name = str(place.name)
+    table = reduced(values, ("cell", "energy")).assign_coords({name: place}).swap_dims(cell=name).sortby(name)
+    (places, unit), (energies, energy_unit) = with_prefix(table[name]), with_prefix(table["energy"])
+    shown = np.abs(table.values)
+    end = float(np.percentile(shown, BRIGHTEST))
+    sharp = float(shown.max()) > 2.0 * end
+    end = end if sharp else float(shown.max())
+    signed = float(table.min()) < -0.01 * end
+    figure.set_size_inches(8.4, 3.2)
+    left, right = figure.subplots(1, 2, width_ratios=(1.25, 1))
+    image = draw_map(
+        left,
+        places,
+        energies,
+        table.values.T,
+        vmin=-end if signed else 0.0,
+        vmax=end,
+        cmap="RdBu_r" if signed else "viridis",
+        shading="nearest",
+    )
+    beyond = ("both" if signed else "max") if sharp else "neither"
+    figure.colorbar(image, ax=left, label=label_of(table, ""), extend=beyond)
+    left.set(xlabel=label_of(table[name], unit), ylabel=label_of(table["energy"], energy_unit))
+    left.set_title(said(table), fontsize=8)
+    some = table.isel({name: evenly(len(places), PLACES)})
+    draw_curves(right, some, "energy", name, None, 1.0)
+    right.set(title="", ylabel=label_of(table, ""), ylim=(-1.1 * end if signed else 0.0, 1.1 * end))
+    right.margins(x=0.0)
+    draw_legend(right, False)
 
 
 def _gapped(dataset: xr.Dataset) -> Bools:

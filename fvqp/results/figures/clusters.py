@@ -22,6 +22,7 @@ from fvqp.results.figures.common import (
     evenly,
     label_of,
     name_of,
+    panel,
     points_of,
     stored,
     with_prefix,
@@ -167,8 +168,7 @@ def _moments(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> None:
 
 def _noise(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> None:
     """Flux noise over frequency, one-sided as experiments quote it, and that of large clusters."""
-    figure.set_size_inches(4.8, 3.4)
-    axes = figure.subplots()
+    axes = panel(figure, 4.8, 3.4)
     stored(dataset, "S_flux_one_sided")
     frequency = dataset["frequency"].values
     seen: set[str] = set()
@@ -191,8 +191,7 @@ def _noise(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> None:
 
 def _flipped(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> None:
     """Probabilities of m flipped spins."""
-    figure.set_size_inches(4.4, 3.2)
-    axes = figure.subplots()
+    axes = panel(figure, 4.4, 3.2)
     stored(dataset, "P_flipped")
     flipped = dataset["m"].values
     reach = 1.0
@@ -223,7 +222,7 @@ def _injection(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> None:
     axis = dataset[str(dataset.attrs.get("swept", "generation"))]
     x, unit = with_prefix(axis)
     label = label_of(axis, unit)
-    for panel, (axes, name) in enumerate(
+    for column, (axes, name) in enumerate(
         zip(figure.subplots(1, len(shown), squeeze=False)[0], shown, strict=True)
     ):
         for at, named, colour in _points(dataset, "spin", "volume"):
@@ -245,7 +244,7 @@ def _injection(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> None:
             axes.set_xscale("log")
         if name != "polarization":
             axes.set_yscale("log")
-        if panel == 0:
+        if column == 0:
             _legend_of_equations(axes, dataset, "large clusters", "lower right", name)
         if name == "S_flux_one_sided":
             axes.set_title(f"$f$ = {float(dataset['frequency'].min()):.3g} Hz", fontsize=8)

@@ -15,6 +15,7 @@ from fvqp.results.figures.common import (
     FigureSpec,
     displayed,
     draw_legend,
+    panel,
     points_of,
     stored,
 )
@@ -46,8 +47,7 @@ def _spin(name: str) -> str:
 def _concentration(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> None:
     """c over A on logarithmic scales, a curve for each radius; black: mean field."""
     dataset = dataset.map(displayed)
-    figure.set_size_inches(4.8, 3.8)
-    axes = figure.subplots()
+    axes = panel(figure, 4.8, 3.8)
     generation = displayed(dataset["generation"]).values
     name = "concentration" if "concentration" in dataset else "concentration_law"
     stored(dataset, name)
@@ -77,8 +77,7 @@ def _concentration(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> Non
 
 def _packing(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> None:
     """C_p over the spin-flip time; bands: published values without spin, and with conserved spins."""
-    figure.set_size_inches(4.8, 3.4)
-    axes = figure.subplots()
+    axes = panel(figure, 4.8, 3.4)
     stored(dataset, "packing_coefficient")
     times = dataset["flip_time"].values
     for number, (at, label, colour) in enumerate(_points(dataset, "radius", "generation")):

@@ -18,6 +18,7 @@ from fvqp.results.figures.common import (
     evenly_mirrored,
     folded,
     in_delta0,
+    panel,
     reduced,
     said,
     same,
@@ -89,8 +90,7 @@ def _family(name: str) -> Drawing:
     def drawn(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> None:
         values = part(dataset, name) if name in ("g_s", "g_nl") else stored(dataset, name)
         over, along = _over(values)
-        figure.set_size_inches(4.0, 3.0)
-        axes = figure.subplots()
+        axes = panel(figure, 4.0, 3.0)
         draw_curves(axes, values, over, along, spec.offset)
         draw_legend(axes, bool(spec.offset))
 
@@ -99,8 +99,7 @@ def _family(name: str) -> Drawing:
 
 def _gap(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> None:
     """Δ/Δ0 over eV_inj/Δ0 (Fig. 11a) or what else is swept, under every junction; of cells the smallest."""
-    figure.set_size_inches(4.0, 3.0)
-    axes = figure.subplots()
+    axes = panel(figure, 4.0, 3.0)
     _gap_curves(at_junctions(dataset, "gap"), dataset, spec, axes)
     if spec.compare == "elastic":
         if len(axes.lines) == 1:
