@@ -6,7 +6,7 @@ import math
 from typing import Annotated, Self
 
 import numpy as np
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from fvqp.case.quantities import Time
 from fvqp.case.tables import Count, Table
@@ -31,6 +31,17 @@ class RecordedTimes(Table):
         if self.start is not None:
             in_order(self.start, self.end)
         return self
+
+
+def without_methods(*removed: str, instead: str) -> BeforeValidator:
+    """Return a validator that says what to use in place of methods that there were."""
+
+    def refuse(value: object) -> object:
+        if value in removed:
+            raise ValueError(f'"{value}" is not a method of this model any more; use {instead}')
+        return value
+
+    return BeforeValidator(refuse)
 
 
 def in_order(start: float, end: float) -> None:

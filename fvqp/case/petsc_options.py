@@ -54,7 +54,6 @@ GAPS = "the iteration of a supercurrent and that of the gap at rest with diffusi
 CHARGE = "the estimate of what collisions that leave out f_T would change"
 DIFFUSIVE, PAIRS = 'spectrum.model = "diffusive"', 'law.closure = "pairs"'
 EVOLUTION, STEADY, RELAXATION = "[evolution]", "[steady_state]", "[relaxation]"
-ROSENBROCK, IMEX = 'evolution.method = "rosenbrock"', 'evolution.method = "imex"'
 HOPS = "law.diffusivity"
 LAW = f"{RELAXATION} and {HOPS}"
 
@@ -80,8 +79,7 @@ SOLVERS: dict[str, tuple[SolverOptions, ...]] = {
     "transport": (
         SolverOptions("transport_ts_", EVOLUTION),
         SolverOptions("transport_ksp_", EVOLUTION),
-        SolverOptions("transport_linear_ksp_", ROSENBROCK, GMRES),
-        SolverOptions("transport_snes_", IMEX),
+        SolverOptions("transport_linear_ksp_", EVOLUTION, GMRES),
         SolverOptions("steady_snes_", STEADY, {**FULL_STEPS, **GMRES}),
         SolverOptions("steady_ksp_", STEADY, GMRES),
         SolverOptions("diffusion_ksp_", trial=GMRES),

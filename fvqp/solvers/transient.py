@@ -1,4 +1,4 @@
-"""Rate equations in time: PETSc's implicit integrators, with bounds that no step may break.
+"""Rate equations in time: implicit Runge-Kutta steps of PETSc, with bounds that no step may break.
 
 Steps are as long as the error of *every* unknown allows, relative to the unknown itself. A step that leaves
 the bounds is refused and shortened, never repaired. Quantities that the rates conserve linearly stay constant
@@ -12,7 +12,6 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from types import SimpleNamespace
-from typing import Literal
 
 import numpy as np
 
@@ -22,7 +21,6 @@ from fvqp.solvers.elimination import ShiftedSolver, defaults
 from fvqp.solvers.rate_equations import RateEquations, outside
 from fvqp.typing import Floats
 
-Method = Literal["bdf", "arkimex"]
 log = logging.getLogger(__name__)
 
 _PREFIX = "fvqp_ts_"
@@ -67,7 +65,7 @@ class Transient:
     """Integrates rate equations from one state on.
 
     PETSc options with the prefix ``fvqp_ts_`` reach the TS, its SNES and its step control
-    (``-fvqp_ts_ts_type``, ``-fvqp_ts_ts_adapt_monitor``, ``-fvqp_ts_ts_bdf_order``), those with
+    (``-fvqp_ts_ts_type``, ``-fvqp_ts_ts_adapt_monitor``, ``-fvqp_ts_ts_arkimex_type``), those with
     ``fvqp_ts_linear_`` the Krylov method.
 
     Attributes:
@@ -78,15 +76,12 @@ class Transient:
         self,
         equations: RateEquations,
         *,
-        method: Method = "arkimex",
         tolerance: float = 1e-4,
         smallest: float = 1e-18,
     ) -> None:
         """
         Args:
             equations: to be integrated.
-            method: ``"arkimex"`` (implicit Runge-Kutta, order 4), or ``"bdf"`` (backward differentiation,
-                order 2), which is no use where the equations change after every step.
             tolerance: relative error of every unknown in one step.
             smallest: error that is allowed in any case, for unknowns that begin at 0.
         """
@@ -133,7 +128,7 @@ class Transient:
         with defaults(
             _PREFIX,
             {
-                "ts_type": method,
+                "ts_type": "arkimex",
                 "ts_arkimex_fully_implicit": True,
                 "ts_arkimex_type": "4",
                 "ts_adapt_type": "basic",
@@ -143,7 +138,6 @@ class Transient:
             },
         ):
             ts.setFromOptions()
-        self.method = ts.getType()
         destroyed_with(self, pc, ts, matrix, self._u, self._allowed)
 
     def run(

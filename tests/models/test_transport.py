@@ -144,10 +144,8 @@ def test_diffusion_between_gaps_keeps_energy_and_bounds():
     assert moment.state.gap[film].max() < 1.0 and np.all(moment.state.gap[trap] == 0.6)
 
 
-@pytest.mark.parametrize(
-    ("implicit", "method"), [(False, "rosenbrock"), (True, "rosenbrock"), (True, "imex")]
-)
-def test_diffusion_through_walls_decays_as_it_must(implicit, method):
+@pytest.mark.parametrize("implicit", [False, True])
+def test_diffusion_through_walls_decays_as_it_must(implicit):
     length, path, velocity = 20e-6, 0.1e-6, 1e-3
     line = shape_mesh("grid1d", nx=20, Lx=length, comm=SELF)
     medium = Medium(None, modes=COLLISIONS.phonon_modes, fermi_velocity=velocity, free_path=path)
@@ -161,7 +159,7 @@ def test_diffusion_through_walls_decays_as_it_must(implicit, method):
     speed = velocity * np.sqrt(1.0 - GRID.energies[bins] ** -2)
     rate = speed * path / 3.0 * (np.pi / longer) ** 2
     time = 0.2 / rate.max() if implicit else 0.002 / rate.max()
-    (moment,) = evolve(problem, state, [time], tolerance=1e-3, first_step=time / 20.0, method=method)
+    (moment,) = evolve(problem, state, [time], tolerance=1e-3, first_step=time / 20.0)
     left = moment.state.f[:, 0].mean(axis=0) / state.f[:, 0].mean(axis=0)
     assert np.allclose(-np.log(left[bins]) / time, rate, rtol=0.01)
     assert imbalance(problem, problem.ledger(state).stored, moment.ledger) < 1e-13

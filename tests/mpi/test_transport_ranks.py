@@ -131,7 +131,6 @@ CASES = {
     "ordinates": FILM | FLYING,
     "sphere": SPHERE,
     "boundaries": FILM | BOUNDARIES,
-    "imex": FILM | {"evolution": FILM["evolution"] | {"end": "10 ns", "method": "imex"}},
 }
 
 
@@ -152,7 +151,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         pytest.param("ordinates", marks=pytest.mark.ranks(2)),
         pytest.param("strong", marks=pytest.mark.ranks(2)),
         pytest.param("boundaries", marks=pytest.mark.slow),
-        pytest.param("imex", marks=pytest.mark.slow),
         pytest.param("sphere", marks=pytest.mark.slow),
     ],
 )

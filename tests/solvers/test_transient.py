@@ -31,16 +31,15 @@ def known() -> tuple[Chain, np.ndarray, np.ndarray]:
     """A chain, where it starts, and where it is at time 1."""
     chain = Chain(pump=0.3, rate=3.0)
     y = start(chain) + 0.1
-    return chain, y, list(Transient(chain, method="arkimex", tolerance=1e-9).run(y, [1.0]))[-1].y
+    return chain, y, list(Transient(chain, tolerance=1e-9).run(y, [1.0]))[-1].y
 
 
-@pytest.mark.parametrize("method", [pytest.param("bdf", marks=pytest.mark.slow), "arkimex"])
-def test_against_scipy_and_counters(method):
+def test_against_scipy_and_counters():
     chain = Chain(pump=0.3)
     y = start(chain)
     flat = lambda t, u: chain.rates(u.reshape(chain.shape)).ravel()  # noqa: E731
     expected = solve_ivp(flat, (0.0, 100.0), y.ravel(), "Radau", TIMES, rtol=1e-10, atol=1e-22).y.T
-    moments = list(Transient(chain, method=method, tolerance=1e-4).run(y, TIMES))
+    moments = list(Transient(chain, tolerance=1e-4).run(y, TIMES))
     assert [moment.time for moment in moments] == TIMES
     total = y[:, 0] + chain.leak * y[:, chain.dense]
     for moment, solution in zip(moments, expected, strict=True):
@@ -53,32 +52,30 @@ def test_against_scipy_and_counters(method):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("method", "order"), [("bdf", 2), ("arkimex", 4)])
-def test_order_in_the_step(method, order):
+def test_order_in_the_step():
     chain, y, reference = known()
     options = PETSc.Options("fvqp_ts_")
     options["ts_adapt_type"] = "none"
     errors = []
     try:
         for steps in (32, 64):
-            solver = Transient(chain, method=method, tolerance=1e-10)
+            solver = Transient(chain, tolerance=1e-10)
             moment = list(solver.run(y, [1.0], first_step=1.0 / steps))[-1]
             assert moment.steps == steps
             errors.append(np.abs(moment.y / reference - 1.0).max())
     finally:
         options.delValue("ts_adapt_type")
     # with steps this long the error still falls faster than its first term
-    assert order - 0.3 < np.log2(errors[0] / errors[1]) < order + 1.0
+    assert 3.7 < np.log2(errors[0] / errors[1]) < 5.0
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("method", "power"), [("bdf", 2 / 3), ("arkimex", 1.0)])
-def test_error_follows_the_tolerance(method, power):
-    """Of order p with an error estimate of order q: as tolerance^(p/(q + 1))."""
+def test_error_follows_the_tolerance():
+    """Of order p with an error estimate of order p - 1: in proportion."""
     chain, y, reference = known()
     for tolerance in (1e-3, 1e-5):
-        moment = list(Transient(chain, method=method, tolerance=tolerance).run(y, [1.0]))[-1]
-        assert np.abs(moment.y / reference - 1.0).max() < 5.0 * tolerance**power
+        moment = list(Transient(chain, tolerance=tolerance).run(y, [1.0]))[-1]
+        assert np.abs(moment.y / reference - 1.0).max() < 5.0 * tolerance
 
 
 @pytest.mark.slow
@@ -97,7 +94,7 @@ def test_refused_steps_are_taken_back():
     solver = Transient(chain, tolerance=1e-3)
     moment = list(solver.run(start(chain), [1.0], before=before, between=between))[-1]
     assert moment.refused > 0 and moment.steps + moment.refused >= len(begun) - 1
-    plain = list(Transient(chain, method="arkimex", tolerance=1e-5).run(start(chain), [1.0]))[-1]
+    plain = list(Transient(chain, tolerance=1e-5).run(start(chain), [1.0]))[-1]
     np.testing.assert_allclose(moment.y, plain.y, rtol=3e-3)
     np.testing.assert_allclose(moment.counters, plain.counters, rtol=3e-3)
 
@@ -125,7 +122,7 @@ def test_equations_may_change_between_steps():
             return y
         return None
 
-    last = list(Transient(chain, method="arkimex").run(start(chain), [1.0, 200.0], between=between))[-1]
+    last = list(Transient(chain).run(start(chain), [1.0, 200.0], between=between))[-1]
     np.testing.assert_allclose(last.y, chain.steady(), rtol=1e-4)
 
 
@@ -134,7 +131,7 @@ def test_integrator_is_chosen_by_options():
     options["ts_type"] = "beuler"
     try:
         transient = Transient(Chain(pump=0.3))
-        assert transient.method == "beuler"
+        assert transient._ts.getType() == "beuler"
     finally:
         options.delValue("ts_type")
 

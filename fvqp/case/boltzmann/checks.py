@@ -37,13 +37,6 @@ def problems(case: BoltzmannCase) -> Iterator[tuple[str, str]]:
             else "a closed system keeps the energy it starts with, so that there is not one but many"
         )
         yield "steady_state", f'{reason}; give phonons.escape, or phonons.model = "bath"'
-    if case.evolution is not None and case.evolution.method == "bdf" and case.gap.model == "follows":
-        yield (
-            "evolution.method",
-            '"bdf" builds on earlier steps and needs gap.model = "fixed"; leave it out, or "arkimex"',
-        )
-    if case.evolution is not None and case.evolution.method == "relaxation" and case.solver.petsc:
-        yield "solver.petsc", 'is not used with evolution.method = "relaxation"; PETSc takes no part in it'
     if case.collisions.evaluation == "direct" and case.energies.spacing == "graded":
         yield "collisions.evaluation", '"direct" needs energies.spacing = "uniform"'
     if case.spectrum.model == "eliashberg":

@@ -12,7 +12,7 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from fvqp.case.evolution import RecordedTimes, one_task
+from fvqp.case.evolution import RecordedTimes, one_task, without_methods
 from fvqp.case.interaction import Interaction
 from fvqp.case.processes.injections import Injection
 from fvqp.case.processes.microwaves import Microwave
@@ -280,10 +280,10 @@ class BoltzmannInitial(Table):
 class BoltzmannEvolution(RecordedTimes):
     """An evolution in time."""
 
-    method: Literal["arkimex", "bdf", "relaxation"] = "arkimex"
-    """Adaptive steps: ``arkimex``, implicit Runge-Kutta of order 4, and ``bdf``, backward differentiation of
-    order 2 for a fixed gap, both by PETSc; ``relaxation``, explicit time relaxation of order 1, whose steps
-    follow the fastest rate and suit short times only."""
+    method: Annotated[
+        Literal["arkimex"], without_methods("bdf", "relaxation", instead='"arkimex", or leave it out')
+    ] = "arkimex"
+    """Adaptive steps by an implicit Runge-Kutta method of order 4 of PETSc."""
     tolerance: Annotated[Number, Field(gt=0, lt=1)] = 1e-4
     """Relative error allowed in a step."""
 

@@ -35,7 +35,7 @@ from fvqp.models.boltzmann import (
     separate_cells,
 )
 from fvqp.models.boltzmann.cell_equations import CellEquations
-from fvqp.models.boltzmann.evolution import stepper
+from fvqp.models.boltzmann.cell_steps import CellSteps
 from fvqp.results.dataset import SweepDataset
 from fvqp.results.observable import define
 from fvqp.solvers.rate_balance import BalanceSolver
@@ -132,7 +132,7 @@ class BoltzmannStudy(PointStudy):
             if evolution is None:
                 BalanceSolver(CellEquations(problem))
             else:
-                stepper(problem, evolution.method, evolution.tolerance, None)
+                CellSteps(problem, evolution.tolerance, None)
 
         has = {EVOLUTION: evolution is not None, STEADY: evolution is None}
         check_options_used(self.case, STEADY if evolution is None else EVOLUTION, has, rehearse)
@@ -289,7 +289,7 @@ class BoltzmannStudy(PointStudy):
                 state,
                 at[first:],
                 start=float(at[first - 1]),
-                method=evolution.method,
+                method="arkimex",
                 tolerance=evolution.tolerance,
                 first_step=next_step,
                 callback=tell,

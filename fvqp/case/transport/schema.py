@@ -8,10 +8,10 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from fvqp.case.boltzmann.schema import Energies, Escape, Gap, MaterialTable, Resonator, Spectrum
-from fvqp.case.evolution import RecordedTimes, TimesPerDecade, one_task
+from fvqp.case.evolution import RecordedTimes, TimesPerDecade, one_task, without_methods
 from fvqp.case.geometry import MeshSource
 from fvqp.case.metals import CrossSection
 from fvqp.case.quantities import (
@@ -188,22 +188,14 @@ class TransportCollisions(Table):
     """Whether there are any; elastic scattering is said by free paths."""
 
 
-def _method_of_bodies(value: object) -> object:
-    if value == "bdf":
-        raise ValueError(
-            '"bdf" is not a method of this model any more; use "rosenbrock", with a smaller '
-            "evolution.tolerance where changes are slow"
-        )
-    return value
-
-
 class TransportEvolution(RecordedTimes):
     """An evolution in time."""
 
-    method: Annotated[Literal["rosenbrock", "imex"], BeforeValidator(_method_of_bodies)] = "rosenbrock"
-    """Adaptive steps of order 2: ``rosenbrock``, linearly implicit, for any gap and time; ``imex``, motion
-    implicit and collisions explicit, for pulses that fly before they collide: steps are no longer than the
-    fastest collisions take. Both are a TS of PETSc."""
+    method: Annotated[
+        Literal["rosenbrock"],
+        without_methods("bdf", "imex", instead='"rosenbrock", with a smaller evolution.tolerance if need be'),
+    ] = "rosenbrock"
+    """Adaptive, linearly implicit steps of order 2 by PETSc."""
     points_per_decade: TimesPerDecade = 4
     """Recorded times, evenly spaced on a logarithmic axis."""
     tolerance: Annotated[Number, Field(ge=MIN_TOLERANCE, lt=1)] = 0.02

@@ -30,8 +30,8 @@ GEOMETRIES = {"sphere": "spherical", "cylinder": "cylindrical"}
 #: product of factors, implicit motion among them, or, in its place, of a solution with the whole Jacobian
 #: (measured).
 COPIES, FACTORS, WHOLE = 12, 10, 34
-#: More of them by methods of PETSc: stages, and what Newton's method works with (measured).
-OF_METHOD = {"rosenbrock": 8, "imex": 16}
+#: More of them by PETSc: stages, and what Newton's method works with (measured).
+OF_PETSC = 8
 #: And those between steps: the state that was recorded last, and its checkpoint, twice until it is written.
 RECORDED = 3
 #: Bytes of a cell of the mesh: vertices, faces, neighbours, gradients.
@@ -145,7 +145,6 @@ def sizes(
     sets = [directions(case, name, geometry) for name in names]
     moves = any(getattr(case, name).motion != "still" for name in names)
     steady = case.steady_state is not None or case.initial.steady
-    method = "rosenbrock" if case.evolution is None else case.evolution.method
     counts = tuple(1 if one is None else one.count for one in sets)
     per_cell = counts[0] * grid.n + counts[1] * grid.n_phonon
     # with collisions there is a Jacobian in every cell, or what of it preconditions the whole one
@@ -154,7 +153,7 @@ def sizes(
         min(eliminated * kind.kept(grid.n, grid.n_phonon), MEMORY) for kind in (EliminatedLU, EliminatedX)
     )
     vector = 8.0 * most * per_cell
-    least = most * OF_CELL + vector * (COPIES + OF_METHOD[method] + RECORDED)
+    least = most * OF_CELL + vector * (COPIES + OF_PETSC + RECORDED)
     expected = least + max(full + vector * FACTORS * moves, (alone + vector * WHOLE) * moves)
     kept = vector * RESTART * steady
     times = 1 if case.evolution is None else number_of_times(case.evolution)

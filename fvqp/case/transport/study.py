@@ -12,7 +12,7 @@ from scipy import constants
 
 from fvqp.case.boltzmann.strong import described
 from fvqp.case.evolution import recorded_times, steps_note
-from fvqp.case.petsc_options import EVOLUTION, IMEX, ROSENBROCK, STEADY, check_options_used
+from fvqp.case.petsc_options import EVOLUTION, STEADY, check_options_used
 from fvqp.case.sizes import size_rows
 from fvqp.case.study import Study
 from fvqp.case.transport.build import build_setup
@@ -21,7 +21,8 @@ from fvqp.case.transport.recording import TransportRecorder
 from fvqp.case.transport.schema import TransportCase
 from fvqp.errors import ConvergenceError, FvqpError
 from fvqp.models.boltzmann import State
-from fvqp.models.boltzmann.evolution import evolve, stepper
+from fvqp.models.boltzmann.evolution import evolve
+from fvqp.models.boltzmann.rosenbrock import Rosenbrock
 from fvqp.models.boltzmann.steady import SteadySolver
 from fvqp.results.checkpoint import Checkpoint
 from fvqp.results.folder import ResultsFolder
@@ -45,21 +46,15 @@ class TransportStudy(Study[TransportRecorder]):
 
     def _check_options(self) -> None:
         """Raise `CaseError` for options of PETSc that no solver reads."""
-        steady, method = self.case.evolution is None, getattr(self.case.evolution, "method", None)
+        steady = self.case.evolution is None
 
         def rehearse() -> None:
             # Solvers look for their options when they are made.
-            if method is not None:
-                stepper(self.setup.problem, method, 1e-2, None)
+            if not steady:
+                Rosenbrock(self.setup.problem, 1e-2, None)
 
-        has = {
-            EVOLUTION: not steady,
-            STEADY: steady,
-            ROSENBROCK: method == "rosenbrock",
-            IMEX: method == "imex",
-        }
-        task = STEADY if steady else f'evolution.method = "{method}"'
-        check_options_used(self.case, task, has, rehearse)
+        has = {EVOLUTION: not steady, STEADY: steady}
+        check_options_used(self.case, STEADY if steady else EVOLUTION, has, rehearse)
 
     def report(self) -> Iterable[tuple[str, str]]:
         setup, mesh = self.setup, self.setup.mesh
@@ -150,7 +145,6 @@ class TransportStudy(Study[TransportRecorder]):
             at[first:],
             start=float(at[first - 1]),
             tolerance=evolution.tolerance,
-            method=evolution.method,
             first_step=length,
             counters=counters,
             callback=tell,

@@ -49,7 +49,7 @@ class CellEquations:
         if not (isinstance(problem.moving_f, Immobile) and isinstance(problem.moving_n, Immobile)):
             raise CaseError(
                 "rate equations of cells: need quasiparticles and phonons that stay in their cells; "
-                'bodies in which they move evolve by "rosenbrock" or "imex"'
+                'bodies in which they move evolve by "rosenbrock"'
             )
         if problem.cells.comm.size > 1:
             raise CaseError(

@@ -1,18 +1,16 @@
-"""Steps in time of cells that do not exchange particles, by PETSc's implicit integrators."""
+"""Steps in time of cells that do not exchange particles, by an implicit Runge-Kutta method of PETSc."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Literal
 
 import numpy as np
 
-from fvqp.errors import CaseError, ConvergenceError
+from fvqp.errors import ConvergenceError
 from fvqp.models.boltzmann.cell_equations import CellEquations
-from fvqp.models.boltzmann.gaps import correct_gap, gap_moves, predict_gap
+from fvqp.models.boltzmann.gaps import MAX_GAP_STEP, SHORTENED, correct_gap, gap_moves, predict_gap
 from fvqp.models.boltzmann.problem import BoltzmannProblem
-from fvqp.models.boltzmann.state import Counters, State
-from fvqp.models.boltzmann.stepping import LONGEST_GAP_STEP, SHORTENED, Callback
+from fvqp.models.boltzmann.state import Callback, Counters, State
 from fvqp.solvers.transient import Refused, Transient
 from fvqp.typing import Floats
 
@@ -31,27 +29,19 @@ class CellSteps:
         length: of the next step; 0 at the start, where the first one is short.
     """
 
-    def __init__(
-        self,
-        problem: BoltzmannProblem,
-        method: Literal["arkimex", "bdf"],
-        tolerance: float,
-        first_step: float | None,
-    ) -> None:
+    def __init__(self, problem: BoltzmannProblem, tolerance: float, first_step: float | None) -> None:
         """
         Args:
             problem: in whose cells particles stay.
-            method, tolerance: as of `Transient`.
+            tolerance: as of `Transient`.
             first_step: of an earlier evolution; None or 0 for a short one.
 
         Raises:
-            CaseError: cells that exchange particles; gaps that follow, with ``"bdf"``.
+            CaseError: cells that exchange particles.
         """
-        if method == "bdf" and problem.gap_follows:
-            raise CaseError('method "bdf" needs a fixed gap: its steps build on earlier ones; use "arkimex"')
         self._p, self._equations = problem, CellEquations(problem)
-        self._solver = Transient(self._equations, method=method, tolerance=tolerance)
-        self._most = min(GAP_STEP * tolerance, LONGEST_GAP_STEP)
+        self._solver = Transient(self._equations, tolerance=tolerance)
+        self._most = min(GAP_STEP * tolerance, MAX_GAP_STEP)
         self.length = 0.0 if first_step is None else first_step
         self.steps = self.refused = 0
 

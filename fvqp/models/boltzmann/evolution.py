@@ -1,4 +1,4 @@
-"""Evolution in time, by a choice of methods."""
+"""Evolution in time."""
 
 from __future__ import annotations
 
@@ -9,40 +9,16 @@ import numpy as np
 
 from fvqp.errors import CaseError
 from fvqp.models.boltzmann.cell_steps import CellSteps
-from fvqp.models.boltzmann.implicit_explicit import ImplicitExplicit
 from fvqp.models.boltzmann.problem import BoltzmannProblem
 from fvqp.models.boltzmann.rosenbrock import Rosenbrock
-from fvqp.models.boltzmann.state import Counters, Moment, State
-from fvqp.models.boltzmann.stepping import Callback, Stepper
-from fvqp.models.boltzmann.time_relaxation import TimeRelaxation
+from fvqp.models.boltzmann.state import Callback, Counters, Moment, State
 from fvqp.typing import Floats
 
-Method = Literal["rosenbrock", "imex", "arkimex", "bdf", "relaxation"]
+Method = Literal["rosenbrock", "arkimex"]
+STEPPERS: dict[str, type[Rosenbrock | CellSteps]] = {"rosenbrock": Rosenbrock, "arkimex": CellSteps}
 
 #: Part of a time by which two times have to differ to be two.
 ROUNDING = 1e-12
-
-
-def stepper(
-    problem: BoltzmannProblem, method: Method, tolerance: float, first_step: float | None
-) -> Stepper | CellSteps:
-    """Adaptive steps by a method, see `evolve`.
-
-    Raises:
-        CaseError: a method that is not known, or does not go with the problem.
-    """
-    if method in ("arkimex", "bdf"):
-        return CellSteps(problem, method, tolerance, first_step)
-    kinds: dict[str, type[Stepper]] = {
-        "rosenbrock": Rosenbrock,
-        "imex": ImplicitExplicit,
-        "relaxation": TimeRelaxation,
-    }
-    if method not in kinds:
-        raise CaseError(
-            f'method: "{method}" is not known; use one of {", ".join((*kinds, "arkimex", "bdf"))}'
-        )
-    return kinds[method](problem, tolerance, first_step)
 
 
 def evolve(
@@ -66,14 +42,12 @@ def evolve(
         state: at the start.
         times: increasing, after the start, in τ0.
         start: time of the state.
-        tolerance: error of a step. Of ``"rosenbrock"`` and ``"imex"``, in any region: in the energy of
-            quasiparticles and in that of phonons, errors of all occupations added up whatever their sign,
-            relative to what the region holds, a thousandth of all energy, and 1e-4 of the energy that has
-            left. Of the others, in every occupation, relative to itself.
-        method: of steps: ``"rosenbrock"``, linearly implicit, of order 2; ``"imex"``, of order 2, motion
-            implicit and collisions explicit, which bound the steps. For cells that do not exchange particles:
-            ``"arkimex"``, of order 4 in one step; ``"bdf"``, of order 2 in several steps, for fixed gaps;
-            ``"relaxation"``, explicit and of order 1, for short times and for comparison.
+        tolerance: error of a step. Of ``"rosenbrock"``, in any region: in the energy of quasiparticles and in
+            that of phonons, errors of all occupations added up whatever their sign, relative to what the
+            region holds, a thousandth of all energy, and 1e-4 of the energy that has left. Of ``"arkimex"``,
+            in every occupation, relative to itself.
+        method: of steps: ``"rosenbrock"``, linearly implicit, of order 2; or, for cells that do not exchange
+            particles, ``"arkimex"``, implicit Runge-Kutta of order 4.
         first_step: by default, and if 0, so short that nothing changes by more than the tolerance; one
             that is too long for that, or for positive occupations, is shortened. With the gap's rate of
             change in the state, the evolution of which both are a `Moment` goes on as it would have.
@@ -92,11 +66,13 @@ def evolve(
     if first_step is not None and not (np.isfinite(first_step) and first_step >= 0.0):
         raise CaseError(f"first step: must be finite and not negative, found {first_step:g} τ0")
     total = problem.no_counters() if counters is None else counters
-    steps = stepper(problem, method, tolerance, first_step)
+    if method not in STEPPERS:
+        raise CaseError(f'method: "{method}" is not known; use one of {", ".join(STEPPERS)}')
+    steps = STEPPERS[method](problem, tolerance, first_step)
     ledger, switches = problem.ledger(state, total), problem.switching_times
     for end in at:
         problem.forget()  # so that a run resumed here goes on in the same way
-        if isinstance(steps, Stepper):
+        if isinstance(steps, Rosenbrock):
             steps.gone = ledger.gone
         inside = switches[(switches > start + ROUNDING * end) & (switches < (1.0 - ROUNDING) * end)]
         for stop in (*inside.tolist(), float(end)):

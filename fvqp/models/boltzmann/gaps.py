@@ -17,6 +17,10 @@ from fvqp.models.boltzmann.state import State
 from fvqp.models.lifted_phonons import cross_threshold, kept_share
 from fvqp.typing import Floats
 
+#: Most that a gap moves in a step at any tolerance, Δ0.
+MAX_GAP_STEP = 0.02
+#: Times that a step is shortened because a gap moves too far. One that jumps does so at any length.
+SHORTENED = 4
 #: Times that a gap moves on after pairs that lifted phonons break.
 MAX_PAIR_MOVES = 10
 #: Move of a gap in Δ0 after which phonons keep to their modes. Each move is some per cent of the one before.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -138,3 +139,7 @@ class Moment:
     steps: int
     refused: int
     next_step: float
+
+
+#: Called after a step with the time, the state, and what limits the length of steps; "" if nothing does.
+Callback = Callable[[float, State, str], None]

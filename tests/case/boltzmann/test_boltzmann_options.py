@@ -3,7 +3,6 @@ effect."""
 
 from __future__ import annotations
 
-import copy
 from typing import Any
 
 import numpy as np
@@ -90,7 +89,6 @@ OPTIONS: dict[str, Option] = {
     "evolution.end": Option("200 ns", base=PULSE),
     "evolution.start": Option("20 ns", base=PULSE),
     "evolution.points_per_decade": Option(3, base=PULSE),
-    "evolution.method": Option("bdf", base=PULSE, by=1e-9),
     "evolution.tolerance": Option(1e-3, base=PULSE, by=1e-9),
     "sweep.temperature": Option("0.3 K"),
     "sweep.strength": Option([3.0]),
@@ -125,6 +123,7 @@ ELSEWHERE = {
     "trapping.duration",
     "trapping.time_profile",
     "trapping.regions",
+    "evolution.method",
     "steady_state.tolerance",
     "steady_state.maximum_iterations",
     "solver.petsc",
@@ -207,18 +206,6 @@ def test_tolerance_of_steady_states():
 def test_maximum_iterations():
     with pytest.raises(ConvergenceError, match="no steady state after 2 steps"):
         fvqp.run(case({"steady_state": {"maximum_iterations": 2}}))
-
-
-def test_time_relaxation():
-    """Of first order: it is off by a part that the tolerance allows, and keeps the energy."""
-    data = copy.deepcopy(PULSE)
-    data["evolution"] = {"start": "0.1 ns", "end": "1 ns", "points_per_decade": 1, "tolerance": 1e-2}
-    implicit = fvqp.run(copy.deepcopy(data)).dataset
-    data["evolution"]["method"] = "relaxation"
-    explicit = fvqp.run(data).dataset
-    off = explicit["energy_ph"].values / implicit["energy_ph"].values - 1.0
-    assert 1e-6 < np.abs(off[0, 1:]).max() < 0.1
-    assert np.abs(explicit["energy_residual"]).max() < 1e-12 * explicit["energy_qp"].max()
 
 
 def test_rates_are_stored_if_wanted():

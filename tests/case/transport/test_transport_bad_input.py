@@ -48,6 +48,7 @@ OF_SPHERE: list[tuple[dict[str, Any], str]] = [
     ({"phonons.interfaces": [{"between": ["a", "b"]}]}, "phonons.interfaces: are those of a mesh"),
     ({"regions": {"a": {"gap": 0.5}}}, "regions: are those of a mesh"),
     ({"evolution.method": "bdf"}, 'evolution.method: "bdf" is not a method of this model any more; use "ros'),
+    ({"evolution.method": "imex"}, 'evolution.method: "imex" is not a method of this model any more; use "r'),
     ({"evolution.method": "euler"}, "evolution.method"),
     ({"bath.temperature": "5 K"}, "bath.temperature: 5 K is not below the critical temperature"),
     (

@@ -177,7 +177,6 @@ OPTIONS: dict[str, Option] = {
     "evolution.start": Option("2 ns", "time"),
     "evolution.points_per_decade": Option(2, "time"),
     "evolution.tolerance": Option(0.01),
-    "evolution.method": Option("imex"),
     "output.energy_shells": Option(["0.5 Delta0", "1 Delta0", "3 Delta0"], "energy_range_from"),
 }
 """Keys whose effect is in the dataset."""
@@ -193,6 +192,7 @@ ELSEWHERE = {
     "phonons.quadrature",
     "phonons.degree",
     "injections.file",
+    "evolution.method",
     "output.occupations",
     "output.fields",
     "figures.kind",

@@ -60,16 +60,12 @@ def test_energy_that_leaves_is_known_by_exit():
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("base", "method", "figure"),
-    [
-        pytest.param(SPHERE, "rosenbrock", "gap_profile", id="sphere"),
-        pytest.param(SPHERE, "imex", "gap_profile", id="sphere-imex"),
-        pytest.param(FILM, "imex", "map", id="film-imex"),
-    ],
+    ("base", "figure"),
+    [pytest.param(SPHERE, "gap_profile", id="sphere"), pytest.param(FILM, "map", id="film")],
 )
-def test_a_run_stopped_and_resumed_is_the_one_that_was_not(base, method, figure, tmp_path, monkeypatch):
+def test_a_run_stopped_and_resumed_is_the_one_that_was_not(base, figure, tmp_path, monkeypatch):
     case = copy.deepcopy(base) | {"figures": [{"kind": kind} for kind in ("energy_shells", figure)]}
-    case["evolution"] = case["evolution"] | {"start": "10 ps", "end": "1 ns", "method": method}
+    case["evolution"] = case["evolution"] | {"start": "10 ps", "end": "1 ns"}
     whole = fvqp.run(case, out=tmp_path / "whole").dataset
     assert {file.name for file in (tmp_path / "whole" / "figures").iterdir()} == {
         "energy_shells.png",
@@ -137,14 +133,6 @@ def test_memory_of_jacobians():
     assert size.per_cell == 34
     jacobians = (size.expected - OF_RUN) / LOOSE - size.least
     assert jacobians == pytest.approx(5 * 8 * 11 * (11 + 46), rel=1e-12)
-
-
-def test_memory_counts_what_petsc_keeps():
-    case = copy.deepcopy(FILM)
-    alone = build_setup(case_from_dict(case), MPI.COMM_WORLD).size
-    case["evolution"]["method"] = "imex"
-    size = build_setup(case_from_dict(case), MPI.COMM_WORLD).size
-    assert size.least - alone.least == 12 * 8 * (16 - 8) * size.per_cell
 
 
 def test_memory_counts_directions_of_a_steady_state():
