@@ -13,10 +13,11 @@ from pydantic import Field, create_model
 
 from fvqp.case.scales import Units
 from fvqp.case.tables import AS_LIST, ONCE, Case, Name, Table
-from fvqp.collisions import Coupling, Pair
-from fvqp.collisions.process import ExternalProcess
+from fvqp.collisions import Coupling, Pair, Process
 from fvqp.energy import BinWeights, EnergyAxis
 from fvqp.errors import CaseError
+from fvqp.mesh import Mesh
+from fvqp.models.boltzmann import BoltzmannProblem, State
 from fvqp.registry import Registry
 from fvqp.typing import Floats
 
@@ -38,6 +39,8 @@ class ProcessSite:
         strength: factor of drives that a case sweeps.
         volume: of all cells where the process acts, m³, each in proportion to its strength; None if it is
             not known.
+        region: name of the region; empty for cells of none.
+        gap: fixed gap of all cells, Δ0; None where it follows, or there are no quasiparticles.
     """
 
     grid: EnergyAxis
@@ -50,10 +53,16 @@ class ProcessSite:
     density: float = 1.0
     strength: float = 1.0
     volume: float | None = None
+    region: str = ""
+    gap: float | None = None
 
     def power(self, watt: float) -> Floats:
         """Return a power by volume, W/m³, in the unit of the equations, ``(cells,)``."""
         return self.strength * watt / self.units.power_density / self.density * self.within
+
+
+#: Models whose cases have processes.
+MODELS = ("boltzmann", "transport")
 
 
 class ProcessTable(Table):
@@ -61,19 +70,24 @@ class ProcessTable(Table):
 
     Attributes:
         name: key of the case.
+        models: whose cases have it.
         sink: True if the process counts among losses; a steady state with sources needs one.
+        own_cells: True if cells of the regions that it names differ in more than its strength from others.
     """
 
     registry: ClassVar[Registry[type[ProcessTable]]]
     name: ClassVar[str]
+    models: ClassVar[tuple[str, ...]] = MODELS
     sink: ClassVar[bool] = False
+    own_cells: ClassVar[bool] = False
 
     regions: Regions = ()
     """Only there; default: wherever there are quasiparticles."""
 
     @abstractmethod
-    def build(self, site: ProcessSite) -> ExternalProcess:
-        """Return the process in the cells of a material; raise `CaseError` where it cannot be."""
+    def build(self, site: ProcessSite) -> Process | None:
+        """Return the process in the cells of a material, or None where it does not act; raise `CaseError`
+        where it cannot be."""
 
     @property
     def species(self) -> Literal["quasiparticles", "phonons"]:
@@ -107,6 +121,20 @@ class ProcessTable(Table):
     def doubts(self, units: Units) -> Iterator[tuple[str, str]]:
         """Yield keys and warnings about them."""
         yield from ()
+
+    def doubts_of_state(
+        self, problem: BoltzmannProblem, mesh: Mesh, state: State, units: Units, *, evolves: bool
+    ) -> dict[str, list[str]]:
+        """Return warnings about a recorded state, by kind, each of which is said once. Collective.
+
+        Args:
+            problem: whose state this is.
+            mesh: of the results, distributed like the cells of the problem.
+            state: of all cells.
+            units: of the run.
+            evolves: True if the state changes in time.
+        """
+        return {}
 
 
 ProcessTable.registry = Registry(
@@ -143,14 +171,15 @@ def problems_of_times(case: Case, end: float | None) -> Iterator[tuple[str, str]
             )
 
 
-def built(key: str, table: ProcessTable, site: ProcessSite) -> ExternalProcess:
-    """Return the process of a table; raise `CaseError` with ``key`` and the key in the table."""
+def built(key: str, table: ProcessTable, site: ProcessSite) -> Process | None:
+    """Return the process of a table, or None; raise `CaseError` with ``key`` and the key in the table."""
     try:
         process = table.build(site)
     except CaseError as error:
         inner = str(error).partition(":")[0] in type(table).model_fields
         raise CaseError(f"{key}{'.' if inner else ': '}{error}") from None
-    process.sink = table.sink
+    if process is not None and not getattr(process, "keeps_energy", False):
+        process.sink = table.sink  # type: ignore[attr-defined]
     return process
 
 
@@ -161,12 +190,13 @@ def with_processes(model: str, schema: type[Case]) -> type[Case]:
         CaseError: a script has registered a process under the name of another key.
     """
     for name in ProcessTable.registry.added:
-        if name in schema.model_fields:
+        if model in ProcessTable.registry[name].models and name in schema.model_fields:
             raise CaseError(
                 f'register: {ProcessTable.registry[name].__name__}.name: "{name}" is a key of model = '
                 f'"{model}"; choose another name'
             )
-    tables = tuple(table for table in ProcessTable.registry if table.name not in schema.model_fields)
+    registered = (table for table in ProcessTable.registry if model in table.models)
+    tables = tuple(table for table in registered if table.name not in schema.model_fields)
     return _extended(schema, tables)
 
 

@@ -39,10 +39,14 @@ class Localization:
         grid: energies.
         bin: index of the bin of the localized states, the last without states of the spectrum.
         states: number of localized states; capture ends where they are full.
+        own_states: the same by bin, ``(N,)``.
+        diffusivity: D of slow hops between localized states, metre²/τ0.
         energy: E_b.
         of_capture: phonons of a captured quasiparticle of every bin, ``(N, K)``.
         of_pair: phonons of a pair, ``(K,)``.
     """
+
+    keeps_energy = True
 
     def __init__(
         self,
@@ -51,6 +55,7 @@ class Localization:
         law: SinkLaw,
         capture: ArrayLike,
         capacity: Floats,
+        diffusivity: float = 0.0,
     ) -> None:
         """
         Args:
@@ -59,9 +64,10 @@ class Localization:
             law: of annihilation.
             capture: rate κ ≥ 0 at which a mobile quasiparticle is captured, one number or ``(N,)``.
             capacity: phonon modes of the points, ``(K,)``.
+            diffusivity: of localized quasiparticles, metre²/τ0.
 
         Raises:
-            CaseError: no bin below the gap, or phonon points that end below twice its energy.
+            CaseError: no bin below the gap, phonon points that end below twice its energy, or negative rates.
         """
         first = int(np.argmax(bin_weights.active[0]))
         if first == 0:
@@ -71,7 +77,11 @@ class Localization:
             )
         self.grid, self.law, self.bin = grid, law, first - 1
         self.energy = float(grid.energies[self.bin])
-        self.states = float(grid.edges[self.bin + 1] - grid.edges[self.bin])
+        self.states = float(grid.widths[self.bin])
+        self.own_states = np.where(np.arange(grid.n) == self.bin, grid.widths, 0.0)
+        if not (np.isfinite(diffusivity) and diffusivity >= 0.0):
+            raise CaseError("localized quasiparticles: the diffusivity must be finite and not negative")
+        self.diffusivity = diffusivity
         if 2.0 * self.energy > grid.phonon_energies[-1]:
             raise CaseError(
                 f"localized quasiparticles: pairs emit phonons of {2.0 * self.energy:.4g} Δ0, and phonon "

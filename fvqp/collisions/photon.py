@@ -39,7 +39,7 @@ class PhotonDrive:
         events: transitions.
     """
 
-    sink = False
+    sink, dense = False, True
 
     def __init__(
         self,

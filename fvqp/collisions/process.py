@@ -124,7 +124,17 @@ class ExternalRates(OccupationRates):
 
 
 class Process(Protocol):
-    """Something that changes occupations."""
+    """Something that changes occupations.
+
+    A process may have these attributes too:
+
+    - ``keeps_energy``: True if it brings nothing from outside, but changes quasiparticles into phonons and
+      back; solvers take it together with the collisions of its cells.
+    - ``dense``: True if it passes particles on from bin to bin, so that solvers need its whole Jacobian, and
+      its `rows` for some of the cells.
+    - ``own_states``: ``(N,)`` number of states that it adds to bins where the spectrum has none, and
+      ``diffusivity`` of quasiparticles in them, metre²/τ0.
+    """
 
     def at(self, bin_weights: BinWeights, f: Floats, n: Floats) -> OccupationRates:
         """The rates at occupations ``f[cell, bin]`` and ``n[cell, point]``."""
@@ -133,8 +143,6 @@ class Process(Protocol):
 
 class ExternalProcess(Process, Protocol):
     """A process that exchanges energy or particles with the outside: drives, sources, escape.
-
-    Other processes keep the energy of quasiparticles and phonons together.
 
     Attributes:
         sink: True if it counts among losses, not among sources.

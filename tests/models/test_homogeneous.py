@@ -364,7 +364,9 @@ def test_bad_input():
         with pytest.raises(CaseError, match='choose the evaluation "direct" of collisions'):
             CellEquations(cells(ElectronPhonon(fine, COUPLING, name)))
     one = Localization(grid, bcs_weights(grid, 1.0), Square(), 1.0, collisions.phonon_modes)
-    problem = BoltzmannProblem(separate_cells(), grid, Medium(collisions, 1.0, localization=one))
+    problem = BoltzmannProblem(
+        separate_cells(), grid, Medium(collisions, 1.0, processes={"localization": one})
+    )
     with pytest.raises(CaseError, match="does not count localized quasiparticles"):
         balanced_state(problem, problem.thermal(0.1))
 

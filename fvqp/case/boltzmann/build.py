@@ -185,9 +185,10 @@ def build_processes(
         grid, units, np.ones(1), bath, coupling, lambda: setup.bin_weights(setup.gap), strength=strength
     )
     try:
-        processes: dict[str, Process] = {key: built(key, table, site) for key, table in given_processes(case)}
+        found = {key: built(key, table, site) for key, table in given_processes(case)}
     except CaseError as error:
         raise case.naming(error) from None
+    processes = {key: process for key, process in found.items() if process is not None}
     escape = case.phonons.escape
     if escape is not None:
         processes["phonons.escape"] = PhononEscape(grid, coupling, escape.seconds / units.time, bath.n)

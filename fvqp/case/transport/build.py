@@ -220,8 +220,6 @@ def _insulating(case: TransportCase, mesh: Mesh) -> Bools:
 def _places(case: TransportCase) -> Iterator[tuple[str, str, Iterable[str]]]:
     """Keys that name regions or boundaries of a mesh, which of the two, and the names."""
     yield "regions", "region", case.regions
-    if case.localization is not None:
-        yield "localization.regions", "region", case.localization.regions
     if case.resonator is not None and case.resonator.region is not None:
         yield "resonator.region", "region", (case.resonator.region,)
     pulses = ((f"initial.pulses[{number}]", pulse) for number, pulse in enumerate(case.initial.pulses))

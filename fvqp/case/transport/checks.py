@@ -126,8 +126,6 @@ def _of_localization(case: TransportCase) -> Iterator[tuple[str, str]]:
         return
     if case.gap.model == "follows":
         yield "localization", 'requires a fixed gap; give gap.model = "fixed"'
-    if case.body is not None and given.regions:
-        yield "localization.regions", "are those of a mesh"
     if given.diffusivity is not None and case.quasiparticles.motion != "diffusive":
         yield "localization.diffusivity", 'is used with quasiparticles.motion = "diffusive" only'
     if given.concentration is not None and (case.steady_state is not None or case.initial.steady):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from functools import cached_property
+from itertools import chain
 
 import numpy as np
 from mpi4py import MPI
@@ -16,7 +17,6 @@ from fvqp.case.quantities import SPACE
 from fvqp.case.scales import Units
 from fvqp.case.space import InSpace
 from fvqp.case.transport.dispersion import PhononBranch, phonon_branch
-from fvqp.case.transport.localization import hops, localization
 from fvqp.case.transport.rates import bath_time, check_motion
 from fvqp.case.transport.schema import Region, TransportCase, TransportPulse
 from fvqp.collisions import Coupling, ElectronPhonon, Pair, PhononEscape, Process, phonon_modes, thermal
@@ -96,7 +96,8 @@ class MediaBuilder:
         self._require_reached()
         left = np.ones(mesh.n_cells, dtype=bool)
         out = []
-        own = dict.fromkeys(self._localizing, Region()) | self._case.regions
+        named = [process.regions for _, process in given_processes(self._case) if process.own_cells]
+        own = dict.fromkeys(chain.from_iterable(named), Region()) | self._case.regions
         for name, region in own.items():
             cells = np.asarray(mesh.regions[name], dtype=np.int64)
             left[cells] = False
@@ -114,11 +115,6 @@ class MediaBuilder:
     def unit(self) -> float:
         """Δ0 in joule."""
         return self._units.energy
-
-    @property
-    def _localizing(self) -> tuple[str, ...]:
-        """Regions that the table of localized quasiparticles names."""
-        return () if self._case.localization is None else self._case.localization.regions
 
     def inside(self, place: TransportPulse | ProcessTable) -> Floats:
         """1 in the owned cells where a source is, else 0; :class:`CaseError` for unknown regions."""
@@ -196,22 +192,7 @@ class MediaBuilder:
         if region.insulator:
             coupling, density = self._lattice(region), 1.0
         collides = case.collisions.inelastic and not region.insulator
-        gap, localized = stationary_gap(self._case, self._units, self._material(name), region), None
-        if case.localization is not None:
-            localized = localization(
-                case.localization,
-                where=f"{case.source}: localization",
-                region=name,
-                gap=gap,
-                bin_weights=lambda cold: (
-                    self._spectrum(here) or bcs_weights(self.grid, cold, case.energies.count)
-                ),
-                grid=self.grid,
-                units=units,
-                density=density,
-                coupling=coupling,
-                modes=phonon.modes,
-            )
+        gap = stationary_gap(self._case, self._units, self._material(name), region)
         varied: float | Floats | None = gap
         if gap is not None and self._varies(region):
             varied = gap * self._gap_profile[np.sort(cells)]
@@ -227,8 +208,6 @@ class MediaBuilder:
             phonon_free_path=region.phonon_free_path or phonons.free_path or np.inf,
             processes=self._processes(name, region, cells, coupling, density, phonon),
             rule=case.energies.count,
-            localization=localized,
-            localized_diffusivity=hops(case.localization, units) if localized is not None else 0.0,
         )
         check_motion(case, units, name, region, medium, self.mesh, cells)
         return medium
@@ -329,10 +308,14 @@ class MediaBuilder:
                 modes=phonon.modes,
                 density=density,
                 volume=self._volume(process),
+                region=name,
+                gap=stationary_gap(case, units, self._material(name), region),
             )
             problem = None
             try:
-                out[key] = built(key, process, site)
+                made = built(key, process, site)
+                if made is not None:
+                    out[key] = made
             except CaseError as error:
                 problem = case.naming(error)
             raise_first_error(self.mesh.comm, problem)

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from scipy import constants
 
 from fvqp.case.boltzmann.observable import BoltzmannRun, BoltzmannSample
+from fvqp.case.process import given_processes
 from fvqp.case.recorder import Recorder
 from fvqp.case.transport.build import TransportSetup
-from fvqp.case.transport.localization import doubts_of_law
 from fvqp.case.transport.schema import TransportCase
 from fvqp.errors import CheckpointError
 from fvqp.models.boltzmann import Counters, Moment, State
@@ -54,7 +54,7 @@ class TransportRecorder(Recorder):
         self._observables = self._run.recorded()
         self.sweep = self._dataset(times)
         self.start: float | None = None
-        self._said: set[str] = set()
+        self._said: set[tuple[str, str]] = set()
 
     # -- dataset
 
@@ -108,15 +108,16 @@ class TransportRecorder(Recorder):
                 define(sweep, one, self._run)
         return sweep
 
-    def _check_law(self, state: State) -> None:
-        """Say once what the law of annihilation does not hold for."""
+    def _warn_of_processes(self, state: State) -> None:
+        """Say once what processes doubt of states."""
         setup, evolves = self.setup, self.case.evolution is not None
-        found = doubts_of_law(setup.problem, setup.mesh, state, setup.units, evolves=evolves)
-        for kind, texts in found.items():
-            if texts and kind not in self._said:
-                self._said.add(kind)
-                for text in texts if self.group.rank == 0 else []:
-                    log.warning("%s: localization: %s", self.case.source, text)
+        for key, process in given_processes(self.case):
+            found = process.doubts_of_state(setup.problem, setup.mesh, state, setup.units, evolves=evolves)
+            for kind, texts in found.items():
+                if texts and (key, kind) not in self._said:
+                    self._said.add((key, kind))
+                    for text in texts if self.group.rank == 0 else []:
+                        log.warning("%s: %s: %s", self.case.source, key, text)
 
     # -- a time
 
@@ -137,8 +138,7 @@ class TransportRecorder(Recorder):
                 self.gathered(field, self.sweep.at(name, (number,)) if self.comm.rank == 0 else None)
             if one.dims == ("cell",):
                 cells |= found
-        if self.case.localization is not None:
-            self._check_law(moment.state)
+        self._warn_of_processes(moment.state)
         self.keep((number,), values, None, f"t = {time:.3g} s")
         if self.case.output.fields and self.folder is not None:
             series = self.folder.series("fields", "time (ns)")

@@ -14,6 +14,7 @@ from fvqp.case.boltzmann.schema import Energies, Escape, Gap, MaterialTable, Res
 from fvqp.case.evolution import RecordedTimes, TimesPerDecade, one_task, without_methods
 from fvqp.case.geometry import MeshSource
 from fvqp.case.metals import CrossSection
+from fvqp.case.processes.localization import LocalizationTable
 from fvqp.case.quantities import (
     AbsoluteEnergy,
     Diffusivity,
@@ -32,7 +33,6 @@ from fvqp.case.quantities import (
 from fvqp.case.space import InSpace
 from fvqp.case.tables import ONCE, Case, Count, FigureTable, Flag, Name, Solver, Table
 from fvqp.case.transport.dispersion import DispersionTable
-from fvqp.case.transport.localization import LocalizationTable
 from fvqp.case.transport.species import Quasiparticles, TransportPhonons
 
 MIN_TOLERANCE = 1e-8

@@ -62,7 +62,7 @@ class CellEquations:
                     "rate equations of cells: rounding of transforms adds up over long steps; choose the "
                     'evaluation "direct" of collisions'
                 )
-        if balance_pairs and any(one.medium.localization is not None for one in problem.media):
+        if balance_pairs and any(one.own_states is not None for one in problem.media):
             raise CaseError(
                 "balance of pairs: does not count localized quasiparticles; use the steady states of bodies "
                 "(`SteadySolver`)"
@@ -190,7 +190,7 @@ class CellEquations:
         out = np.zeros((len(f), len(names)))
         for at, bin_weights, one in self._cells():
             states = self._volume[at] * one.medium.density
-            for name, process in one.medium.processes.items():
+            for name, process in one.external.items():
                 flow = process.at(bin_weights, f[at], n[at]).number_flow()  # type: ignore[attr-defined]
                 out[at, names.index(name)] = states * flow.quasiparticles
         return out
@@ -201,7 +201,7 @@ class CellEquations:
         return [
             (at, bin_weights, process)
             for at, bin_weights, one in self._cells()
-            for name, process in one.medium.processes.items()
+            for name, process in one.external.items()
             if np.any(numbers[at, names.index(name)] != 0.0)
         ]
 
@@ -234,7 +234,7 @@ class CellEquations:
         for at, bin_weights, one in self._cells():
             weight = self._local.weight_n[at] * self._grid.phonon_energies
             states, here = self._volume[at] * one.medium.density, [part[at] for part in energy]
-            for process in one.medium.processes.values():
+            for process in one.external.values():
                 _add(here, states * process.at(bin_weights, f[at], n[at]).energy_flow().quasiparticles)  # type: ignore[attr-defined]
                 parts = process.at(bin_weights, f[at], n[at]).gain_loss()
                 here[0] = here[0] + (weight * parts.in_n * (1.0 + n[at])).sum(axis=1)
@@ -274,7 +274,7 @@ class CellEquations:
         local, names = self._local, self._local.external_processes
         out = np.zeros((self.shape[0], len(names), self.shape[1]))
         for at, bin_weights, one in self._cells():
-            for name, process in one.medium.processes.items():
+            for name, process in one.external.items():
                 brought, row = rates(process, bin_weights, at), names.index(name)
                 out[at, row, : self.dense] = local.weight_f[at] * brought.f
                 out[at, row, self.dense :] = local.weight_n[at] * brought.n

@@ -125,9 +125,11 @@ class LocalProcesses:
         """Return ``(n_owned, N)`` minus the diagonal of the Jacobian of localized states; 0 in other bins."""
         decay = np.zeros_like(f)
         for one, bin_weights in zip(self.media, self.bin_weights, strict=True):
-            process, at = one.medium.localization, one.owned
-            if process is not None and len(at):
-                decay[at, process.bin] = -process.at(bin_weights, f[at], n[at]).diagonal().f[:, process.bin]
+            at = one.owned
+            for process in one.internal.values() if len(at) else ():
+                own = getattr(process, "own_states", None)
+                if own is not None:
+                    decay[at] -= np.where(own > 0.0, process.at(bin_weights, f[at], n[at]).diagonal().f, 0.0)
         return decay
 
     def jvp(self, f: Floats, n: Floats, step_f: Floats, step_n: Floats) -> Local:
@@ -147,10 +149,10 @@ class LocalProcesses:
         for one, bin_weights in zip(self.media, self.bin_weights, strict=True):
             if not len(one.owned):
                 continue
-            at, within = one.rows, (one.medium.collisions, one.medium.localization)
+            at = one.rows
             state = bin_weights, found.f[at], found.n[at]
-            found.parts += [(at, "", process.at(*state)) for process in within if process is not None]
-            found.parts += [(at, name, process.at(*state)) for name, process in one.medium.processes.items()]
+            found.parts += [(at, "", process.at(*state)) for process in one.internal.values()]
+            found.parts += [(at, name, process.at(*state)) for name, process in one.external.items()]
         return found
 
     def _add(self, out: Local, at: slice | Ints, moved: Pair, exchange: str = "") -> None:
@@ -219,13 +221,13 @@ class LocalProcesses:
             if not len(at):
                 continue
             here = Pair(f[at], n[at])
-            within = [p for p in (one.medium.collisions, one.medium.localization) if p is not None]
+            within = list(one.internal.values())
             own: dict[int, Pair] = {}
             drives: dict[int, PhotonDrive] = {}
-            for name, process in one.medium.processes.items():
+            for name, process in one.external.items():
                 row = self.external_processes.index(name)
-                if within and isinstance(process, PhotonDrive):
-                    drives[row] = process
+                if within and getattr(process, "dense", False):
+                    drives[row] = process  # type: ignore[assignment]
                 else:
                     own[row] = process.at(bin_weights, *here).diagonal()
             weight = Pair(self.weight_f[at], self.weight_n[at])
@@ -257,8 +259,8 @@ class LocalProcesses:
 
 
 def external_processes(media: Sequence[MediumCells]) -> list[str]:
-    """Return the names of the processes of media, each once."""
-    return list(dict.fromkeys(name for one in media for name in one.medium.processes))
+    """Return the names of the external processes of media, each once."""
+    return list(dict.fromkeys(name for one in media for name in one.external))
 
 
 def _fastest(parts: GainLoss) -> float:

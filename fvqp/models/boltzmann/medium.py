@@ -9,7 +9,7 @@ import numpy as np
 from mpi4py import MPI
 from numpy.typing import ArrayLike
 
-from fvqp.collisions import ElectronPhonon, GainLoss, Localization, Process, relative_velocity
+from fvqp.collisions import ElectronPhonon, GainLoss, Process, relative_velocity
 from fvqp.collisions.electron_phonon import Collisions
 from fvqp.collisions.threshold import at_threshold
 from fvqp.energy import BinWeights, EnergyAxis, bcs_weights
@@ -37,9 +37,8 @@ class Medium:
             infinite without. A quasiparticle has the speed ``v_F|ξ|/E``, and diffuses with ``v_Fℓ/3`` above
             the gap; with a renormalization of its own, see `relative_velocity`.
         sound_velocity, phonon_free_path: of phonons, likewise; one number or one for each phonon point.
-        processes: sources, drives and escape by name; their rows are the medium's owned cells.
-        localization: of quasiparticles below a fixed gap that is one number; or None.
-        localized_diffusivity: D of localized quasiparticles in m²/τ0, for slow hops.
+        processes: sources, drives, escape and localization by name; their rows are the medium's owned cells.
+            Those with states of their own need a fixed gap that is one number.
         rule: how states are counted, see `bcs_weights`.
         splits_phonons: phonon modes are split at 2Δ of a fixed BCS gap (`fvqp.collisions.threshold`), on
             a uniform axis. A spectrum has its own ``phonon_shares``, a gap that follows its own
@@ -59,8 +58,6 @@ class Medium:
     sound_velocity: ArrayLike = 0.0
     phonon_free_path: ArrayLike = np.inf
     processes: Mapping[str, Process] = field(default_factory=dict)
-    localization: Localization | None = None
-    localized_diffusivity: float = 0.0
     rule: Rule = "linear"
     splits_phonons: bool = False
 
@@ -68,7 +65,7 @@ class Medium:
         for name in ("density", "free_path", "phonon_free_path"):
             if not np.all(np.asarray(getattr(self, name), dtype=np.float64) > 0.0):
                 raise CaseError(f"medium: {name} must be positive")
-        for name in ("fermi_velocity", "sound_velocity", "localized_diffusivity"):
+        for name in ("fermi_velocity", "sound_velocity"):
             value = np.asarray(getattr(self, name), dtype=np.float64)
             if not np.all(np.isfinite(value) & (value >= 0.0)):
                 raise CaseError(f"medium: {name} must be finite and not negative")
@@ -81,10 +78,13 @@ class Medium:
         )
         if self.spectrum is not None and not one_gap:
             raise CaseError("medium: a fixed spectrum has one gap, its edge")
-        if self.localization is not None and not one_gap:
-            raise CaseError("medium: localized quasiparticles need one fixed gap")
-        if self.localized_diffusivity > 0.0 and (self.localization is None or np.isinf(self.free_path)):
-            raise CaseError("medium: localized quasiparticles that hop need a finite free path")
+        for process in self.processes.values():
+            if getattr(process, "own_states", None) is None:
+                continue
+            if not one_gap:
+                raise CaseError("medium: localized quasiparticles need one fixed gap")
+            if process.diffusivity > 0.0 and np.isinf(self.free_path):  # type: ignore[attr-defined]
+                raise CaseError("medium: localized quasiparticles that hop need a finite free path")
         if self.splits_phonons and (
             self.gap is None or self.spectrum is not None or isinstance(self.gap, SelfConsistentGap)
         ):
@@ -103,6 +103,9 @@ class MediumCells:
         owned: those that this rank owns.
         rows: the same for arrays over owned cells, without copies where they are all of them.
         self_consistent: of a gap that follows, or None.
+        internal, external: processes by name, collisions among them: those that keep the energy of a cell,
+            and those that bring particles or energy from outside.
+        own_states: ``(N,)`` states that processes add to those of the spectrum, or None.
     """
 
     def __init__(self, medium: Medium, grid: EnergyAxis, cells: Ints, n_owned: int) -> None:
@@ -112,12 +115,21 @@ class MediumCells:
         everywhere = np.array_equal(self.owned, np.arange(n_owned))
         self.rows: slice | Ints = slice(n_owned) if everywhere else self.owned
         self.self_consistent = medium.gap if isinstance(medium.gap, SelfConsistentGap) else None
-        grids = [
-            given.grid
-            for given in (medium.collisions, medium.localization, self.self_consistent)
-            if given is not None
-        ]
-        if any(given is not grid for given in grids):
+        self.internal: dict[str, Process] = {}
+        if medium.collisions is not None:
+            self.internal["electron-phonon collisions"] = medium.collisions
+        self.external: dict[str, Process] = {}
+        self.own_states: Floats | None = None
+        self._hops = np.zeros(grid.n)
+        for name, process in medium.processes.items():
+            kept = getattr(process, "keeps_energy", False)
+            (self.internal if kept else self.external)[name] = process
+            own = getattr(process, "own_states", None)
+            if own is not None:
+                self.own_states = own if self.own_states is None else self.own_states + own
+                self._hops += np.where(own > 0.0, process.diffusivity, 0.0)  # type: ignore[attr-defined]
+        bound = [*self.internal.values(), self.self_consistent]
+        if any(given is not None and given.grid is not grid for given in bound):  # type: ignore[union-attr]
             raise CaseError("media: collisions and gaps have different energy axes; give all the same")
         modes = medium.modes
         if modes is None:
@@ -142,7 +154,7 @@ class MediumCells:
     @property
     def collides(self) -> bool:
         """True if quasiparticles and phonons change one another."""
-        return self.medium.collisions is not None or self.medium.localization is not None
+        return bool(self.internal)
 
     @property
     def splits_phonons(self) -> bool:
@@ -177,14 +189,8 @@ class MediumCells:
         return at_threshold(self.grid, bin_weights, gaps, rule) if self.medium.splits_phonons else bin_weights
 
     def processes(self) -> dict[str, Process]:
-        """All processes by name: collisions, localization, and those of the medium."""
-        own: dict[str, Process | None] = {
-            "electron-phonon collisions": self.medium.collisions,
-            "localization": self.medium.localization,
-        }
-        return {name: process for name, process in own.items() if process is not None} | dict(
-            self.medium.processes
-        )
+        """All processes by name."""
+        return self.internal | self.external
 
     def gain_loss(
         self, bin_weights: BinWeights, f: Floats, n: Floats, collisions: Collisions = "all"
@@ -208,12 +214,9 @@ class MediumCells:
         return total
 
     def number(self, bin_weights: BinWeights) -> Floats:
-        """States of the bins of a spectrum and localized ones, ``(cells or 1, N)``, in 4 N0 Δ0."""
-        states = self.medium.density * bin_weights.number
-        localized = self.medium.localization
-        if localized is not None:
-            states[:, localized.bin] = self.medium.density * localized.states
-        return states
+        """States of the bins of a spectrum and those of processes, ``(cells or 1, N)``, in 4 N0 Δ0."""
+        own = 0.0 if self.own_states is None else self.own_states
+        return np.asarray(self.medium.density * (bin_weights.number + own))
 
     def motion(self, bin_weights: BinWeights, gap: Floats) -> tuple[Floats, Floats]:
         """Speed of quasiparticles in metres/τ0 and their number of states in 4 N0 Δ0 of the reference at
@@ -226,11 +229,9 @@ class MediumCells:
             None if weak else bin_weights,
         )
         speed, states = self.medium.fermi_velocity * relative, self.medium.density * bin_weights.number
-        hops = self.medium.localized_diffusivity
-        if hops > 0.0:
-            assert self.medium.localization is not None
-            states, speed = self.number(bin_weights), np.array(np.broadcast_to(speed, states.shape))
-            speed[:, self.medium.localization.bin] = 3.0 * hops / self.medium.free_path
+        if np.any(self._hops > 0.0):
+            speed = np.where(self._hops > 0.0, 3.0 * self._hops / self.medium.free_path, speed)
+            return speed, self.number(bin_weights)
         return speed, states
 
     def condensate(self, gap: Floats) -> Floats:

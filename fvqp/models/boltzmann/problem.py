@@ -210,15 +210,16 @@ class BoltzmannProblem:
         """
         f = state.f.copy()
         for one in self.media:
-            localization = one.medium.localization
-            if localization is not None:
-                filled = density / (one.medium.density * localization.states)
-                if not 0.0 <= filled <= 1.0:
+            if one.own_states is not None:
+                holds = one.medium.density * float(one.own_states.sum())
+                if not 0.0 <= density <= holds:
                     raise CaseError(
                         f"localized quasiparticles: a density of {density:g} is not within 0 and what their "
-                        f"states hold, {one.medium.density * localization.states:.4g} (4 N0 Δ0)"
+                        f"states hold, {holds:.4g} (4 N0 Δ0)"
                     )
-                f[one.owned, :, localization.bin] = filled
+                here = f[one.owned]
+                here[:, :, one.own_states > 0.0] = density / holds
+                f[one.owned] = here
         return State(f, state.n, state.gap, state.gap_rate)
 
     def phonon_energies(self, state: State) -> Floats:
