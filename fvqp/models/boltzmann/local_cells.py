@@ -67,7 +67,7 @@ class LocalCells:
         if isinstance(motion, DiscreteOrdinates):
             make = self._streaming(motion, motion.directions, motion.scheme, media)
             return OrdinatesOperator(make, motion.directions)
-        return DiffusionOperator(self._streaming(motion, self._few(), "linear", media), motion.inelastic)
+        return DiffusionOperator(self._streaming(motion, self._few(), "linear", media))
 
     def _few(self) -> Directions:
         """Directions of diffusion, which has their moments and no others."""

@@ -49,13 +49,11 @@ class Diffusion:
         walls: by name of outer boundaries.
         elsewhere: at boundaries without a name there; nothing passes by default.
         interfaces: between regions of a mesh.
-        inelastic: whether collisions with phonons shorten the free path too.
     """
 
     walls: Mapping[str, Wall] = field(default_factory=dict)
     elsewhere: Wall = CLOSED
     interfaces: Sequence[TransmittingInterface] = ()
-    inelastic: bool = False
 
 
 @dataclass(frozen=True)
@@ -362,10 +360,10 @@ class DiffusionOperator(_InSpace):
     """Diffusion on a body."""
 
     weights = np.ones(1)
+    isotropized = False
 
-    def __init__(self, make: Callable[[Floats, Floats], Streaming], inelastic: bool) -> None:
+    def __init__(self, make: Callable[[Floats, Floats], Streaming]) -> None:
         super().__init__(make)
-        self.isotropized = self._inelastic = inelastic
         self._solvers = _Solvers()
         self._limit: DiffusiveLimit | None = None
         self._empty: DiffusiveLimit | None = None
@@ -377,26 +375,13 @@ class DiffusionOperator(_InSpace):
         free = self._layout.comm.allreduce(bool(np.any((rate <= 0.0) & (self.streaming.g > 0.0))), MPI.LOR)
         if free:
             raise CaseError("diffusion: needs a finite free path wherever particles move")
+        self._rate = rate
         self._limit = DiffusiveLimit(self.streaming, rate)
         self._crosses(self._limit.exchange_rate())
 
-    def _rate(self, inelastic: Floats) -> Floats:
-        """Return the rate of the collisions that end free paths."""
-        assert self.streaming is not None
-        rate = np.where(self.streaming.speed > 0.0, self.elastic, 1.0)
-        if self._inelastic:
-            rate[: self._layout.n_owned] += inelastic
-            self._layout.exchange(rate)
-        return rate
-
-    def _with(self, inelastic: Floats) -> DiffusiveLimit:
-        assert self._limit is not None
-        if self._inelastic:
-            self._limit.set_rate(self._rate(inelastic))
-        return self._limit
-
     def rates(self, y: Floats, inelastic: Floats) -> Moved:
-        rate, passed = self._with(inelastic).rates(self.extended(y)[:, 0])
+        assert self._limit is not None
+        rate, passed = self._limit.rates(self.extended(y)[:, 0])
         return Moved(rate[:, None, :], passed)
 
     def linear(
@@ -405,9 +390,7 @@ class DiffusionOperator(_InSpace):
         """See `Immobile.linear`."""
         assert self.streaming is not None
         if self._empty is None:
-            self._empty = DiffusiveLimit(self.streaming.homogeneous("linear"), self._rate(inelastic))
-        elif self._inelastic:
-            self._empty.set_rate(self._rate(inelastic))
+            self._empty = DiffusiveLimit(self.streaming.homogeneous("linear"), self._rate)
         empty = self._empty
 
         def moved(x: Floats) -> Moved:
@@ -422,7 +405,8 @@ class DiffusionOperator(_InSpace):
         nothing = self.nothing_passed(y.shape[2])
         if length * self.fastest <= EXPLICIT:
             return Implicit(lambda r: Moved(r, nothing), lambda r: r)
-        limit, solver = self._with(inelastic), self._diffusion()
+        assert self._limit is not None
+        limit, solver = self._limit, self._diffusion()
         solver.set_matrix(limit.matrix(np.array([[1.0 / length]])), reuse=True)
 
         def solved(r: Floats) -> Moved:
@@ -439,7 +423,8 @@ class DiffusionOperator(_InSpace):
         if length * self.fastest <= EXPLICIT:
             kept = 1.0 / (1.0 + length * rate[:, None, :])
             return lambda r: kept * r
-        limit, solver = self._with(inelastic), self._diffusion()
+        assert self._limit is not None
+        limit, solver = self._limit, self._diffusion()
         solver.set_matrix(limit.matrix(1.0 / length + rate), reuse=True)
         capacity = limit.streaming.capacity / length
         return lambda r: solver.solve(capacity * r[:, 0])[:, None, :]
