@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 from fvqp.case.boltzmann.materials import CaseMaterial
 from fvqp.case.boltzmann.schema import MAX_BINS, Energies
-from fvqp.case.boltzmann.strong import largest_phonon
 from fvqp.energy import EnergyAxis
 from fvqp.errors import CaseError
 
@@ -48,7 +47,13 @@ def axis_limits(
     width, maximum = energies.width.in_delta0(delta0), energies.maximum.in_delta0(delta0)
     top = None if energies.phonon_maximum is None else energies.phonon_maximum.in_delta0(delta0)
     if materials[0].strong is not None:
-        top = largest_phonon(materials[0].strong, top, maximum, source)
+        end = materials[0].strong.largest_phonon
+        if top is not None and top > end:
+            raise CaseError(
+                f"{key}.phonon_maximum: {top:.4g} Delta0 is above the end of the interaction at "
+                f"{end:.4g} Delta0"
+            )
+        top = min(end, 2.0 * maximum) if top is None else top
     cold = [one.material.gap / delta0 for one in materials[1:]]
     # Damping leaves states everywhere below the gap of a spectrum at a temperature.
     warm = any(one.spectrum.temperature is not None for one in materials)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, replace
 
+import numpy as np
+from scipy import constants
+
 from fvqp.case.boltzmann.schema import Gap, MaterialTable, Spectrum
-from fvqp.case.boltzmann.strong import solved_spectrum
+from fvqp.case.interaction import resolved
 from fvqp.case.scales import Units
 from fvqp.collisions import Coupling
 from fvqp.energy import BinWeights, EnergyAxis
@@ -14,8 +18,16 @@ from fvqp.errors import CaseError
 from fvqp.gap import SelfConsistentGap
 from fvqp.materials import Material, load_material
 from fvqp.models.coupling import electron_phonon_coupling
-from fvqp.models.strong_coupling import StrongCoupling
+from fvqp.models.strong_coupling import StrongCoupling, strong_coupling
+from fvqp.results.dataset import SweepDataset
+from fvqp.typing import Bools
 
+log = logging.getLogger(__name__)
+
+#: Temperature in T_c up to which the gap is that of zero temperature to 1 %.
+WARM = 0.35
+#: Part by which the renormalization may differ from that of low energy before a warning says so.
+RENORMALIZED = 0.1
 #: Numbers of a material that a case may give.
 NUMBERS = ("critical_temperature", "characteristic_time", "pair_breaking_time", "dressed_density_of_states")
 
@@ -48,6 +60,65 @@ class CaseMaterial:
         """Units of a case whose reference it is."""
         gap, density = self.material.gap, self.material.dressed_density_of_states
         return Units(gap, self.material.characteristic_time, 4.0 * density * gap)
+
+    def report_rows(self) -> list[tuple[str, str]]:
+        """Return what ``fvqp check`` says of a material and its spectrum."""
+        material, strong, time = self.material, self.strong, self.units.time
+        rows = [("material", f"{material.name}, Delta0 = {material.gap / constants.e * 1e6:.4g} ueV")]
+        if strong is not None:
+            text = (
+                f"Eliashberg theory, {strong.alpha2f.name}: lambda = {strong.alpha2f.coupling:.4g}, mu* = "
+                f"{strong.coulomb:.4g}, Tc = {strong.material.critical_temperature:.4g} K, Z(0) = "
+                f"{strong.renormalization:.4g}, gap {strong.gap:.4g} Delta0"
+            )
+            rows.append(("spectrum", text))
+        breaking = self.coupling.pair_breaking_time * time
+        return [*rows, ("times", f"tau0 = {time:.4g} s, tau0_pb = {breaking:.4g} s")]
+
+    def define_spectrum(self, sweep: SweepDataset, grid: EnergyAxis, active: Bools) -> None:
+        """Add renormalization and interaction of Eliashberg theory to results, if it has them.
+
+        Args:
+            sweep: results with the dimensions ``energy`` and ``omega``.
+            grid: their energies.
+            active: bins with states, ``(N,)``.
+        """
+        if self.strong is None:
+            return
+        factor = np.where(active, self.strong.renormalization_of_bins(grid), np.nan)
+        sweep.set_coordinate("renormalization", ("energy",), factor)
+        sweep.set_coordinate("interaction", ("omega",), self.strong.interaction(grid))
+        sweep.dataset.attrs["Z0"] = self.strong.renormalization
+
+    def warn_of_spectrum(self, grid: EnergyAxis, unit: float, hottest: float) -> None:
+        """Warn where the spectrum does not fit the energies or temperatures that it is used for.
+
+        Args:
+            grid, unit: energies, and what they are in, joule.
+            hottest: temperature of the case, kelvin.
+        """
+        strong, given, where = self.strong, self.spectrum, f"{self.where}spectrum"
+        if strong is None:
+            return
+        edge = strong.gap * strong.material.gap / unit
+        off = np.abs(strong.renormalization_of_bins(grid, unit) - 1.0) * (grid.energies > edge)
+        if given.renormalization == "constant" and np.any(off > RENORMALIZED):
+            log.warning(
+                "%s: from %.3g Delta0 on the renormalization differs by more than %.0f %% from that of low "
+                'energy, with which rates of quasiparticles are computed; give renormalization = "energy"',
+                where,
+                grid.energies[np.argmax(off > RENORMALIZED)],
+                100.0 * RENORMALIZED,
+            )
+        critical = strong.material.critical_temperature
+        if given.temperature is None and hottest > WARM * critical:
+            log.warning(
+                "%s.temperature: the spectrum is that of zero temperature, although %g K is above %.2g Tc; "
+                "give it",
+                where,
+                hottest,
+                WARM,
+            )
 
     def require_superconducting(self, source: str, temperatures: dict[str, float]) -> None:
         """Raise `CaseError` for temperatures of ``source``, kelvin by key, at or above the critical one."""
@@ -91,8 +162,27 @@ def case_material(choice: MaterialTable, spectrum: Spectrum, where: str, model: 
         CaseError: an unknown material, or one that lacks numbers or a gap; no superconducting solution.
     """
     material = _chosen(choice, f"{where}material", model, own_times=spectrum.model != "eliashberg")
-    strong = solved_spectrum(spectrum, material, f"{where}spectrum")
+    strong = _solved(spectrum, material, f"{where}spectrum")
     return CaseMaterial(choice, spectrum, material if strong is None else strong.material, strong, where)
+
+
+def _solved(given: Spectrum, material: Material, where: str) -> StrongCoupling | None:
+    """Return the solution of the Eliashberg equations, if a spectrum asks for one; ``where`` it does."""
+    if given.interaction is None:
+        return None
+    try:
+        spectrum, coulomb, source = resolved(given.interaction)
+        strong = strong_coupling(
+            material,
+            spectrum,
+            coulomb=coulomb,
+            cutoff=given.interaction.cutoff_mev,
+            temperature=0.0 if given.temperature is None else given.temperature,
+        )
+    except CaseError as error:
+        raise CaseError(f"{where}: {error}") from None
+    of = dict.fromkeys(("gap", "critical_temperature", "characteristic_time"), f"Eliashberg theory: {source}")
+    return replace(strong, material=replace(strong.material, sources={**strong.material.sources, **of}))
 
 
 def _chosen(given: MaterialTable, where: str, model: str, *, own_times: bool) -> Material:

@@ -18,7 +18,6 @@ from fvqp.case.boltzmann.analytic import ClosedForms
 from fvqp.case.boltzmann.build import build_processes, build_setup, initial_state
 from fvqp.case.boltzmann.observable import BoltzmannRun, BoltzmannSample
 from fvqp.case.boltzmann.schema import BoltzmannCase
-from fvqp.case.boltzmann.strong import described, warn
 from fvqp.case.evolution import recorded_times, steps_note
 from fvqp.case.petsc_options import EVOLUTION, STEADY, check_options_used
 from fvqp.case.study import Line, PointRecorder, PointStudy
@@ -82,22 +81,12 @@ class BoltzmannStudy(PointStudy):
 
     def report(self) -> Iterable[tuple[str, str]]:
         setup, grid = self.setup, self.setup.grid
-        units = setup.units
-        coupling = setup.collisions.coupling
         memory = 8.0 * (3.0 * grid.n**2 + 4.0 * grid.n * grid.n_phonon) / 2**20
         if grid.step:
             memory += PAIR * grid.n**2 / 2**20
         points = int(np.prod([len(values) for values in self.axes.values()]))
         return [
-            (
-                "material",
-                f"{setup.reference.material.name}, Delta0 = {units.energy / constants.e * 1e6:.4g} ueV",
-            ),
-            *([] if setup.strong is None else [("spectrum", described(setup.strong))]),
-            (
-                "times",
-                f"tau0 = {units.time:.4g} s, tau0_pb = {coupling.pair_breaking_time * units.time:.4g} s",
-            ),
+            *setup.reference.report_rows(),
             ("energies", f"{grid.n} bins up to {grid.edges[-1]:.4g} Delta0, {grid.n_phonon} phonon energies"),
             ("sweep", f"{points} points" + "".join(f", {len(v)} {k}" for k, v in self.axes.items())),
             ("memory", f"about {memory:.0f} MiB on a rank"),
@@ -112,15 +101,8 @@ class BoltzmannStudy(PointStudy):
                 self._initial(problem, t)
         self._check_options(problem)
         self._warn_of_resolution()
-        if self.setup.strong is not None:
-            warn(
-                self.setup.strong,
-                self.case.spectrum,
-                self.setup.grid,
-                self.setup.units.energy,
-                max(self.case.sweep.temperature),
-                f"{self.case.source}: spectrum",
-            )
+        setup = self.setup
+        setup.reference.warn_of_spectrum(setup.grid, setup.units.energy, max(self.case.sweep.temperature))
         return problem
 
     def _check_options(self, problem: BoltzmannProblem) -> None:
@@ -217,12 +199,7 @@ class BoltzmannStudy(PointStudy):
         if self.case.evolution is not None:
             sweep.define("next_step", (), "s", "length of the next time step; NaN at the start")
             sweep.define("gap_rate", (), "eV s-1", "rate of change of the gap; NaN at the start")
-        if setup.strong is not None:
-            factor = setup.strong.renormalization_of_bins(setup.grid)
-            factor = np.where(setup.bin_weights(setup.gap).active[0], factor, np.nan)
-            sweep.set_coordinate("renormalization", ("energy",), factor)
-            sweep.set_coordinate("interaction", ("omega",), setup.collisions.interaction)
-            sweep.dataset.attrs["Z0"] = setup.strong.renormalization
+        setup.reference.define_spectrum(sweep, setup.grid, setup.bin_weights(setup.gap).active[0])
         return sweep
 
     def work(self, line: Line, recorder: PointRecorder) -> None:

@@ -23,11 +23,9 @@ from fvqp.case.transport.moving import geometry_of, motion
 from fvqp.case.transport.rates import check_rates, warn_of_insulators, warn_of_processes
 from fvqp.case.transport.schema import Region, TransportCase, TransportPulse
 from fvqp.case.transport.sizes import GEOMETRIES, Sizes, cells, sizes
-from fvqp.collisions import Coupling
 from fvqp.energy import EnergyAxis
 from fvqp.errors import CaseError, MeshError
 from fvqp.expressions import Expression, amounts
-from fvqp.materials import Material
 from fvqp.mesh import Mesh, shape_mesh
 from fvqp.mesh.periodic import identified
 from fvqp.models.boltzmann import BoltzmannProblem, Immobile, State
@@ -40,7 +38,8 @@ class TransportSetup:
     """Problem, initial state and units of a case.
 
     Attributes:
-        units, reference, coupling: of the reference material.
+        reference: its material.
+        units: those of the reference.
         mesh: of the body; of shells, a line in radius.
         problem: the equations.
         size: unknowns and memory.
@@ -51,18 +50,12 @@ class TransportSetup:
 
     units: Units
     reference: CaseMaterial
-    coupling: Coupling
     mesh: Mesh
     problem: BoltzmannProblem
     size: Sizes
     state: State
     regions: dict[str, Ints]
     cross_section: float | None
-
-    @property
-    def material(self) -> Material:
-        """Material of the reference."""
-        return self.reference.material
 
 
 def build_setup(
@@ -124,9 +117,7 @@ def build_setup(
     warn_of_processes(case, units)
     state = _initial(case, units, problem, builder, solve)
     regions = {n: c[c < mesh.n_owned] for n, c in mesh.regions.items()}
-    return TransportSetup(
-        units, reference, builder.coupling, mesh, problem, size, state, regions, cross_section
-    )
+    return TransportSetup(units, reference, mesh, problem, size, state, regions, cross_section)
 
 
 def _axis(

@@ -11,7 +11,6 @@ from mpi4py import MPI
 
 from fvqp.case.boltzmann.materials import CaseMaterial
 from fvqp.case.boltzmann.schema import Escape
-from fvqp.case.boltzmann.strong import warn
 from fvqp.case.process import ProcessSite, ProcessTable, built, given_processes
 from fvqp.case.quantities import SPACE
 from fvqp.case.scales import Units
@@ -87,8 +86,7 @@ class MediaBuilder:
         self._self_consistent_gaps: dict[CaseMaterial, SelfConsistentGap] = {}
         hottest = max(case.bath.temperature, case.initial.temperature or 0.0)
         for one in (reference, *own.values()):
-            if one.strong is not None:
-                warn(one.strong, one.spectrum, self.grid, units.energy, hottest, f"{one.where}spectrum")
+            one.warn_of_spectrum(self.grid, units.energy, hottest)
 
     def media(self) -> list[tuple[Ints, Medium]]:
         """Cells, ghosts included, with what fills them."""

@@ -95,13 +95,9 @@ class TransportRecorder(Recorder):
             lengths = mesh.lengths if setup.cross_section is None else 3
             measure = {1: ("m", "length"), 2: ("m2", "area"), 3: ("m3", "volume")}[lengths]
             sweep.dataset["cell_volume"].attrs.update(units=measure[0], long_name=f"{measure[1]} of a cell")
-        strong = setup.reference.strong
-        if strong is not None:
-            factor = strong.renormalization_of_bins(grid)
-            there = strong.bin_weights(grid, case.energies.count).active[0]
-            sweep.set_coordinate("renormalization", ("energy",), np.where(there, factor, np.nan))
-            sweep.set_coordinate("interaction", ("omega",), strong.interaction(grid))
-            sweep.dataset.attrs["Z0"] = strong.renormalization
+        if setup.reference.strong is not None:
+            there = setup.reference.strong.bin_weights(grid, case.energies.count).active[0]
+            setup.reference.define_spectrum(sweep, grid, there)
         for one in self._observables:
             # Fields are collected on rank 0.
             if "cell" not in one.dims or self.comm.rank == 0:

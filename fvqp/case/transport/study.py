@@ -8,9 +8,7 @@ from pathlib import Path
 
 import numpy as np
 from mpi4py import MPI
-from scipy import constants
 
-from fvqp.case.boltzmann.strong import described
 from fvqp.case.evolution import recorded_times, steps_note
 from fvqp.case.petsc_options import EVOLUTION, STEADY, check_options_used
 from fvqp.case.sizes import size_rows
@@ -41,7 +39,7 @@ class TransportStudy(Study[TransportRecorder]):
         super().__init__(case, comm, out, solve)
         self.setup = build_setup(case, comm, out=out if solve else Path(), solve=solve)
         self._check_options()
-        self.sources = self.setup.material.sources
+        self.sources = self.setup.reference.material.sources
         self.times = np.zeros(1) if case.evolution is None else recorded_times(case.evolution)
 
     def _check_options(self) -> None:
@@ -58,18 +56,12 @@ class TransportStudy(Study[TransportRecorder]):
 
     def report(self) -> Iterable[tuple[str, str]]:
         setup, mesh = self.setup, self.setup.mesh
-        problem, units, strong = setup.problem, setup.units, setup.reference.strong
-        grid, coupling, size, times = problem.grid, setup.coupling, setup.size, self.times
+        grid, size, times = setup.problem.grid, setup.size, self.times
         states = "one, which is steady"
         if self.case.evolution is not None:
             states = f"{len(times)}, at 0 s and from {times[1]:.4g} s to {times[-1]:.4g} s"
         return [
-            ("material", f"{setup.material.name}, Delta0 = {units.energy / constants.e * 1e6:.4g} ueV"),
-            *([] if strong is None else [("spectrum", described(strong))]),
-            (
-                "times",
-                f"tau0 = {units.time:.4g} s, tau0_pb = {coupling.pair_breaking_time * units.time:.4g} s",
-            ),
+            *setup.reference.report_rows(),
             ("cells", f"{mesh.n_global} of dimension {mesh.dim}"),
             *size_rows(mesh),
             *length_rows(self._lengths()),
