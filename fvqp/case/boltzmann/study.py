@@ -16,10 +16,10 @@ from scipy.special import k1
 from fvqp.case.boltzmann import efficiency
 from fvqp.case.boltzmann.analytic import ClosedForms
 from fvqp.case.boltzmann.build import build_processes, build_setup, initial_state
+from fvqp.case.boltzmann.evolution import check_solver_options, recorded_moments
 from fvqp.case.boltzmann.observable import BoltzmannRun, BoltzmannSample
 from fvqp.case.boltzmann.schema import BoltzmannCase
-from fvqp.case.evolution import recorded_times, steps_note
-from fvqp.case.petsc_options import EVOLUTION, STEADY, check_options_used
+from fvqp.case.evolution import recorded_times
 from fvqp.case.study import Line, PointRecorder, PointStudy
 from fvqp.collisions import PhotonDrive, quasiparticle_density, thermal
 from fvqp.errors import ConvergenceError
@@ -30,7 +30,6 @@ from fvqp.models.boltzmann import (
     State,
     SteadyState,
     balanced_state,
-    evolve,
     separate_cells,
 )
 from fvqp.models.boltzmann.cell_equations import CellEquations
@@ -108,16 +107,11 @@ class BoltzmannStudy(PointStudy):
     def _check_options(self, problem: BoltzmannProblem) -> None:
         """Raise `CaseError` for options of PETSc that no solver reads."""
         evolution = self.case.evolution
-
-        def rehearse() -> None:
-            # Solvers look for their options when they are made.
-            if evolution is None:
-                BalanceSolver(CellEquations(problem))
-            else:
-                CellSteps(problem, evolution.tolerance, None)
-
-        has = {EVOLUTION: evolution is not None, STEADY: evolution is None}
-        check_options_used(self.case, STEADY if evolution is None else EVOLUTION, has, rehearse)
+        if evolution is None:
+            check_solver_options(self.case, lambda: BalanceSolver(CellEquations(problem)))
+        else:
+            tolerance = evolution.tolerance
+            check_solver_options(self.case, lambda: CellSteps(problem, tolerance, None))
 
     def _warn_of_resolution(self) -> None:
         """Bins too wide for k_BT, and what that costs."""
@@ -248,30 +242,11 @@ class BoltzmannStudy(PointStudy):
             density = self.setup.units.energy_density
             injected, escaped = (dataset[f"energy_{what}"].values[last] for what in ("injected", "escaped"))
             before = float(injected) / density, float(escaped) / density
-        at, progress, stepped = times / unit, recorder.progress, times[first - 1] / unit
-
-        def tell(now: float, _: State, limit: str) -> None:
-            """Report the progress to the next of the recorded times, and steps."""
-            nonlocal stepped
-            if progress is not None:
-                to = int(np.searchsorted(at[:-1], now))
-                part = float((now - at[to - 1]) / (at[to] - at[to - 1]))
-                note = steps_note((now - stepped) * unit, limit)
-                progress.within(f"the way to t = {times[to]:.4g} s", part, note)
-            stepped = now
-
+        passing = recorded_moments(
+            problem, state, evolution, times, unit, first, recorder.progress, first_step=next_step
+        )
         try:
-            passing = evolve(
-                problem,
-                state,
-                at[first:],
-                start=float(at[first - 1]),
-                method="arkimex",
-                tolerance=evolution.tolerance,
-                first_step=next_step,
-                callback=tell,
-            )
-            for number, moment in enumerate(passing, start=first):
+            for number, moment in passing:
                 record(number, moment)
                 if moment.state.gap[0] == 0.0 and state.gap[0] > 0.0:
                     log.warning("%sthe superconductor is normal at %.4g s", self._where(t, s), times[number])

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 from mpi4py import MPI
 
-from fvqp.case.evolution import recorded_times, steps_note
-from fvqp.case.petsc_options import EVOLUTION, STEADY, check_options_used
+from fvqp.case.boltzmann.evolution import check_solver_options, recorded_moments
+from fvqp.case.evolution import recorded_times
 from fvqp.case.sizes import size_rows
 from fvqp.case.study import Study
 from fvqp.case.transport.build import build_setup
@@ -18,8 +18,6 @@ from fvqp.case.transport.lengths import RegionLengths, length_rows, warn_of_leng
 from fvqp.case.transport.recording import TransportRecorder
 from fvqp.case.transport.schema import TransportCase
 from fvqp.errors import ConvergenceError, FvqpError
-from fvqp.models.boltzmann import State
-from fvqp.models.boltzmann.evolution import evolve
 from fvqp.models.boltzmann.rosenbrock import Rosenbrock
 from fvqp.models.boltzmann.steady import SteadySolver
 from fvqp.results.checkpoint import Checkpoint
@@ -44,15 +42,8 @@ class TransportStudy(Study[TransportRecorder]):
 
     def _check_options(self) -> None:
         """Raise `CaseError` for options of PETSc that no solver reads."""
-        steady = self.case.evolution is None
-
-        def rehearse() -> None:
-            # Solvers look for their options when they are made.
-            if not steady:
-                Rosenbrock(self.setup.problem, 1e-2, None)
-
-        has = {EVOLUTION: not steady, STEADY: steady}
-        check_options_used(self.case, STEADY if steady else EVOLUTION, has, rehearse)
+        steady, problem = self.case.evolution is None, self.setup.problem
+        check_solver_options(self.case, lambda: None if steady else Rosenbrock(problem, 1e-2, None))
 
     def report(self) -> Iterable[tuple[str, str]]:
         setup, mesh = self.setup, self.setup.mesh
@@ -109,7 +100,7 @@ class TransportStudy(Study[TransportRecorder]):
         """Times from the first missing one on."""
         evolution, progress = self.case.evolution, recorder.progress
         assert evolution is not None and progress is not None
-        problem, times, at = self.setup.problem, self.times, self.times / self.setup.units.time
+        problem, times, unit = self.setup.problem, self.times, self.setup.units.time
         if earlier is None:
             state, counters, length = self.setup.state, problem.no_counters(), None
             recorder.record(0, problem.moment(state))
@@ -117,31 +108,19 @@ class TransportStudy(Study[TransportRecorder]):
         else:
             state, counters, length = recorder.restored(earlier)
             first = int(earlier.completed.sum())
-
-        before, pace = float(at[first - 1]), LogPace()
-
-        def tell(now: float, _: State, limit: str) -> None:
-            """Report the progress to the next of the recorded times, and steps."""
-            nonlocal before
-            to = int(np.searchsorted(at[:-1], now))
-            part = (now - at[to - 1]) / (at[to] - at[to - 1])
-            note = steps_note((now - before) * self.setup.units.time, limit)
-            left = pace.left(now, float(at[-1]))
-            progress.within(f"the way to t = {times[to]:.4g} s", float(part), note, left)
-            before = now
-
         progress.within("the way to the first time", 0.0)
-        passing = evolve(
+        for number, moment in recorded_moments(
             problem,
             state,
-            at[first:],
-            start=float(at[first - 1]),
-            tolerance=evolution.tolerance,
+            evolution,
+            times,
+            unit,
+            first,
+            progress,
             first_step=length,
             counters=counters,
-            callback=tell,
-        )
-        for number, moment in enumerate(passing, start=first):
+            pace=LogPace(),
+        ):
             recorder.record(number, moment)
             log.debug("%d steps, %d refused", moment.steps, moment.refused)
 
