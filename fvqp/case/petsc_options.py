@@ -43,14 +43,17 @@ class SolverOptions(NamedTuple):
     own: bool = False
 
 
-MOVING, BRANCHES = "the gaps of cells that follow the bias", "the branches that gap.branches follows"
+MOVING, BRANCHES = (
+    "the gaps of cells, or the phase, that follow the bias",
+    "the branches that gap.branches follows",
+)
 COLLIDING = "[collisions], without which the equations are linear"
 SLOPES = "slopes of gaps of cells, or of the phase, by the bias"
 TANGENTS = (
     "slopes, solved for where gap or phase follow the bias, or f_T belongs to f_L, and no lead has a balance "
     "of heat"
 )
-GAPS = "the iteration of a supercurrent and that of the gap at rest with diffusive spectra"
+GAPS = "the iteration of a supercurrent at rest and that of the gap at rest with diffusive spectra"
 CHARGE = "the estimate of what collisions that leave out f_T would change"
 DIFFUSIVE, PAIRS = 'spectrum.model = "diffusive"', 'law.closure = "pairs"'
 EVOLUTION, STEADY, RELAXATION = "[evolution]", "[steady_state]", "[relaxation]"

@@ -16,9 +16,6 @@ from fvqp.typing import Floats
 
 log = logging.getLogger(__name__)
 
-#: Share of the tolerance at which refinement ends.
-REFINED = 1e-2
-
 
 @dataclass(frozen=True)
 class FixedPoint:
@@ -38,13 +35,12 @@ def solve_fixed_point(
     what: str,
     max_evaluations: int = 60,
     depth: int = 6,
-    refinements: int = 0,
     prefix: str = "fvqp_gap_",
 ) -> FixedPoint:
     """Find ``x`` with ``max |g(x) − x| ≤ tolerance``.
 
     Anderson's least squares amplify rounding: on different numbers of ranks the last iterates differ by up to
-    the tolerance. Where what follows from x is steeper than x itself, refinement makes it agree nevertheless.
+    the tolerance.
 
     Args:
         g: collective map of this rank's part of ``x`` to its part of ``g(x)``.
@@ -54,15 +50,12 @@ def solve_fixed_point(
         what: name of the quantity, for messages.
         max_evaluations: give up after that many.
         depth: number of earlier iterates that Anderson acceleration mixes.
-        refinements: evaluations that may follow on the one that reaches the tolerance, until the difference
-            is `REFINED` of it; rounding may forbid that, which is no error.
         prefix: of the SNES's options (``-fvqp_gap_snes_type``, ``-fvqp_gap_snes_monitor``).
 
     Raises:
         ConvergenceError: not converged, or ``g`` returned something that is not finite.
     """
     history: list[float] = []
-    refined = 0
 
     def bin_weights(difference: Floats) -> float:
         largest = float(np.max(np.abs(difference), initial=0.0))
@@ -82,12 +75,8 @@ def solve_fixed_point(
     def converged(
         _snes: PETSc.SNES, _iteration: int, _norms: tuple[float, float, float]
     ) -> PETSc.SNES.ConvergedReason | int:
-        nonlocal refined
         if history and history[-1] <= tolerance:
-            last = refined >= refinements or len(history) >= max_evaluations
-            if history[-1] <= REFINED * tolerance or last:
-                return PETSc.SNES.ConvergedReason.CONVERGED_FNORM_ABS
-            refined += 1
+            return PETSc.SNES.ConvergedReason.CONVERGED_FNORM_ABS
         if len(history) >= max_evaluations:
             return PETSc.SNES.ConvergedReason.DIVERGED_MAX_IT
         return PETSc.SNES.ConvergedReason.ITERATING

@@ -28,10 +28,10 @@ def check_options(case: UsadelCase, problem: UsadelProblem) -> None:
     moves = problem.gap.follows_bias or problem.self_consistent_phase
     many = problem.gap.kind != "uniform"
     has = {
-        # Anderson acceleration serves a supercurrent under a bias, and diffusive spectra at rest.
+        # Anderson acceleration serves a supercurrent and diffusive spectra, both at rest.
         of.GAPS: problem.supercurrent is not None
         or (problem.proximity is not None and problem.gap.kind != "fixed"),
-        of.MOVING: moves and many,
+        of.MOVING: moves and (many or problem.supercurrent is not None),
         of.DIFFUSIVE: problem.proximity is not None,
         of.BRANCHES: case.gap.branches,
         of.SLOPES: moves and (many or problem.self_consistent_phase),

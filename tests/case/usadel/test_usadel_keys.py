@@ -140,7 +140,7 @@ def test_petsc_options_of_linear_solves_by_differences(capfd):
         fvqp.run(case(around | {"solver": {"petsc": {f"{family}_ksp_monitor": True}}}))
         assert "KSP Residual norm" in capfd.readouterr().out, family
     for family, message in (
-        ("flow", "gaps of cells that follow"),
+        ("flow", "gaps of cells, or the phase"),
         ("slope", "slopes of gaps of cells"),
         ("branch", "gap.branches"),
         ("charge", "leave out f_T"),
