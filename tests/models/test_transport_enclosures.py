@@ -120,7 +120,7 @@ def test_the_exact_slab_is_that_of_heaslet_and_warming() -> None:
         assert slab_exactly(depth) == pytest.approx(published, abs=2.5e-4)
 
 
-@pytest.mark.parametrize("kind", ["line", "quads"])
+@pytest.mark.parametrize("kind", ["line", pytest.param("quads", marks=pytest.mark.slow)])
 def test_transparent_slabs_conduct_exactly(kind: str) -> None:
     """σT⁴ of phonons, ¼ of speed times energy density, with the default numbers of directions."""
     line = kind == "line"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import logging
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -118,7 +119,7 @@ def test_any_free_path_has_its_steady_state(caplog: pytest.LogCaptureFixture) ->
     assert max(taken) <= 120
 
 
-@pytest.mark.parametrize("path", ["0.1 nm", "0.02 nm"])
+@pytest.mark.parametrize("path", [pytest.param("0.1 nm", marks=pytest.mark.slow), "0.02 nm"])
 def test_rounding_of_what_scatters(path: str) -> None:
     """Free paths of 10⁻⁴ cells and less end in the diffusion with vℓ/3, and balance: 4e9 collisions in τ0
     left changes of 1e-8 to 1e-7 that did not become smaller."""
@@ -145,7 +146,7 @@ def test_cells_that_are_too_large_for_slow_particles_are_named() -> None:
     assert abs(found["power_residual"].item()) < 1e-13 * found["power_injected"].item()
 
 
-@pytest.mark.parametrize("gap", ["fixed", "follows"])
+@pytest.mark.parametrize("gap", [pytest.param("fixed", marks=pytest.mark.slow), "follows"])
 def test_power_is_balanced_where_particles_scatter_often(gap: str) -> None:
     """Free paths of a thousandth of a cell, 4e8 of them in τ0: rounding of scattering, 3e-9 of the power
     before, is made up for."""
@@ -207,13 +208,18 @@ def test_a_line_search_of_the_user(caplog: pytest.LogCaptureFixture) -> None:
     np.testing.assert_allclose(densities(found), densities(reference), rtol=1e-8)
 
 
+@cache
+def undisturbed() -> np.ndarray:
+    """Densities of the film whose steps fail below."""
+    return densities(fvqp.run(film("still", "1 ns")).dataset)
+
+
 @pytest.mark.parametrize("how", ["raises", "is not finite", "does not end", "has no gap"])
 def test_a_step_that_fails_is_taken_shorter(
     how: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The third step fails, in the linear solve or at its end; the next one begins where it did."""
-    data = film("still", "1 ns")
-    expected = densities(fvqp.run(data).dataset)
+    data, expected = film("still", "1 ns"), undisturbed()
     made, action, corrected = [], StepEquations.action, steady.correct_gap
     begin, noise = StepEquations.__init__, np.random.default_rng(1)
 

@@ -52,6 +52,7 @@ def test_microwaves_act_for_a_time():
             "microwaves": [drive],
             "sweep.temperature": "0.5 K",
             "evolution.end": end,
+            "evolution.tolerance": 1e-3,
         }
         return fvqp.run(changed(FILM, changes)).dataset["energy_injected"].squeeze().values
 
@@ -96,7 +97,10 @@ def test_traps_act_for_a_time():
 
 
 def test_resumed_within_a_profile(tmp_path, monkeypatch):
-    case = changed(FILM, {"injections.0.time_profile": "t/(1 ns)", "evolution.points_per_decade": 2})
+    case = changed(
+        FILM,
+        {"injections.0.time_profile": "t/(1 ns)", "evolution.points_per_decade": 2, "evolution.end": "12 ns"},
+    )
     whole = fvqp.run(copy.deepcopy(case)).dataset
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         interrupted_after(4, PointRecorder, patch)

@@ -174,7 +174,7 @@ def test_resumed_steady_states(tmp_path, monkeypatch, points):
     [
         pytest.param(FOLLOWED, 2, id="follows"),
         pytest.param(FOLLOWED, 1, id="follows-start", marks=pytest.mark.slow),
-        pytest.param(STEPS, 2, id="fixed"),
+        pytest.param(STEPS, 2, id="fixed", marks=pytest.mark.slow),
     ],
 )
 def test_resumed_evolution(tmp_path, monkeypatch, base, points):

@@ -52,10 +52,10 @@ def test_a_source_follows_its_profile_in_time():
 
 
 def test_resumed_within_a_profile(tmp_path, monkeypatch):
-    case = changed(PULSED, {"injections.0.time_profile": "t/(1 ns)"})
+    case = changed(PULSED, {"injections.0.time_profile": "t/(1 ns)", "evolution.end": "12 ns"})
     whole = fvqp.run(copy.deepcopy(case)).dataset
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        interrupted_after(3, TransportRecorder, patch)  # 10 ns
+        interrupted_after(3, TransportRecorder, patch)  # 3.5 ns
         fvqp.run(copy.deepcopy(case), out=tmp_path)
     resumed = fvqp.run(copy.deepcopy(case), out=tmp_path, resume=True).dataset
     for name in ("n_qp", "energy_injected", "energy_ph_cell"):
