@@ -132,6 +132,7 @@ def test_gap_of_quasiparticles_far_from_equilibrium(
     assert abs(found - exact) < 0.6 * abs(weak - exact)
 
 
+@pytest.mark.slow
 def test_strong_coupling_is_warned_of(caplog: pytest.LogCaptureFixture) -> None:
     """Debye's spectrum with λ = 1.5: right close to the gap, 40 % off at 3.5 Δ0, and said so."""
     spectrum = alpha2f.debye(1.5, 10.0)

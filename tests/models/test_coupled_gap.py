@@ -87,6 +87,7 @@ def test_same_solutions_as_by_steps(problem: UsadelProblem, monkeypatch: pytest.
         np.testing.assert_allclose(one.kinetic.currents, other.kinetic.currents, atol=1e-9 * 25e-6)
 
 
+@pytest.mark.slow
 def test_a_branch_that_ends_at_a_bin(
     problem: UsadelProblem, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -140,6 +141,7 @@ def test_the_onset_of_injection_with_sharp_edges(
     assert max(max(item.krylov) for item in made) < 30
 
 
+@pytest.mark.slow
 def test_an_onset_in_one_step_is_no_jump(
     sharp: UsadelProblem, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

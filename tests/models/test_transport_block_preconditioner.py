@@ -144,6 +144,7 @@ def test_what_only_preconditions_may_be_rounded(length: float, monkeypatch: pyte
     assert 0.0 < system.largest(off) < 0.1 * allowed
 
 
+@pytest.mark.slow
 def test_eliminations_of_one_kind_make_room_for_the_other() -> None:
     problem, state = film_on_a_chip("diffusive")
     here = problem.at(state.gap)

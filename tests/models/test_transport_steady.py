@@ -135,6 +135,7 @@ def test_rounding_of_what_scatters(path: str) -> None:
     assert abs(opaque["power_residual"].item()) < 1e-13 * opaque["power_injected"].item()
 
 
+@pytest.mark.slow
 def test_cells_that_are_too_large_for_slow_particles_are_named() -> None:
     """At 1 m/s what is injected into one cell is gone within a part of the next; smaller cells know how."""
     data = flying("1 um", fermi_velocity="1 m/s", scheme="upwind", walls={"left": {"transmission": 0.5}})
@@ -184,6 +185,7 @@ def test_steps_are_those_of_a_snes() -> None:
     assert calls["MatMult"] < 40 * calls["SNESJacobianEval"]
 
 
+@pytest.mark.slow
 def test_krylov_methods_with_a_preconditioner_on_one_side(caplog: pytest.LogCaptureFixture) -> None:
     """Left, right or both: the steady state is the same, but not the iterations."""
     taken = {}
@@ -198,6 +200,7 @@ def test_krylov_methods_with_a_preconditioner_on_one_side(caplog: pytest.LogCapt
     assert max(rough) < min(taken["gmres"][0])
 
 
+@pytest.mark.slow
 def test_a_line_search_of_the_user(caplog: pytest.LogCaptureFixture) -> None:
     """It takes parts of steps, at whose ends gaps and rates are right too."""
     data = film("still", "1 ns")
@@ -214,6 +217,7 @@ def undisturbed() -> np.ndarray:
     return densities(fvqp.run(film("still", "1 ns")).dataset)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["raises", "is not finite", "does not end", "has no gap"])
 def test_a_step_that_fails_is_taken_shorter(
     how: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture

@@ -107,6 +107,7 @@ def test_files_for_print(sweep, tmp_path, capsys):
     assert "--format and --animate: figures or films" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("width", "millimetres"), [("single", 86.0), ("double", 178.0)])
 @pytest.mark.parametrize("kind", ["g_ss", "g_nl", "g_a"])
 def test_columns_of_a_journal(sweep, tmp_path, width, millimetres, kind):

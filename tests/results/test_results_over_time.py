@@ -128,6 +128,7 @@ def test_a_pulse_of_phonons_arrives_as_it_must(tmp_path) -> None:
     assert by_length["power"].attrs["units"] == "W m-1"
 
 
+@pytest.mark.slow
 def test_quasiparticles_in_a_trap_decay_at_its_rate() -> None:
     case = changed(
         FILM,

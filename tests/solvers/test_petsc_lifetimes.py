@@ -65,6 +65,7 @@ def evolved() -> object:
     return transient
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("use", [corrected, at_rest, steady, evolved])
 def test_nothing_outlives_a_solver(use: Callable[[], object]) -> None:
     used = weakref.ref(use())

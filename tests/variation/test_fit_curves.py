@@ -66,6 +66,7 @@ def count_runs(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     return seen
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("weighted", [False, True])
 def test_coverage_of_the_intervals_of_a_line(weighted: bool) -> None:
     """Errors are those of the textbook, ``σ²/Σ(x − x̄)²`` of a slope; 95 % of intervals hold the truth."""

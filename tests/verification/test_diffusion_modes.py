@@ -42,6 +42,7 @@ def decay(number: float, profile: str, walls: dict[str, object]) -> tuple[float,
     return float(-np.log(found[-1].sum() / found[0].sum())), found[-1] / found[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("share", [1.0, 0.02])
 def test_a_robin_slab_decays_as_its_lowest_mode(share):
     """A closed end and one that lets a share η pass: ``n + λ ∂n/∂x = 0`` with λ = ⅔(2 − η)/η free paths."""

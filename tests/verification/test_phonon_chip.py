@@ -119,6 +119,7 @@ def flown(
     return data["time"].values[1:], left[1:]
 
 
+@pytest.mark.slow
 def test_coarse_chip(tmp_path):
     chip(tmp_path / "chip.msh", 400.0)
     times, left = flown(tmp_path / "chip.msh", 4, start="1 us", end="10 us", tolerance=0.2)

@@ -116,6 +116,7 @@ def test_the_solution_without_bins_is_thermal_without_photons_and_converged():
     assert coarse.x_qp == pytest.approx(fine.x_qp, rel=2e-3)
 
 
+@pytest.mark.slow
 def test_density_and_power_of_a_driven_film():
     """Where the drive makes the quasiparticles; on uniform bins of the same width there are twice as many."""
     data = film(0.5, [5e5], width="0.025 Delta0", maximum="4 Delta0")

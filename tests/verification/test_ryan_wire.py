@@ -122,6 +122,7 @@ def test_orders_in_space_and_energy() -> None:
     assert worst(200, 200, 241) < 1e-3
 
 
+@pytest.mark.slow
 def test_errors_of_refinement_bound_the_true_ones(tmp_path: Path) -> None:
     """Every error that is claimed, of a knob and of the cheapest setting, is at least the distance from the
     exact solution for a wire that ends."""

@@ -102,6 +102,7 @@ def test_currents_of_a_junction_of_three() -> None:
     assert abs(even[1]) < 1e-9 * even[0] and even[0] == pytest.approx(-even[2], rel=1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("accuracy", "broadening"), [(1e-3, 1e-4), (1e-6, 1e-11)])
 def test_minigap_honours_its_accuracy(accuracy: float, broadening: float) -> None:
     """Δ|cos(φ/2)| of a link of L → 0 (deviations of the order of L), whatever Γ."""
@@ -138,6 +139,7 @@ def test_little_broadening(energy: float) -> None:
     assert found == pytest.approx(abs(exact.real), rel=3e-3)
 
 
+@pytest.mark.slow
 def test_currents_at_any_temperature() -> None:
     """They stay as they are below the smallest energy of the link (1e-2 Δ0)."""
     cold = [WeakLink(sns(10.0, 12, t)).currents([0.0, 1.0])[0] for t in (1e-4, 1e-7, 1e-12)]

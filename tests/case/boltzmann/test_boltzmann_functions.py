@@ -42,6 +42,7 @@ def test_a_source_follows_its_profile_in_time():
     np.testing.assert_allclose(data["energy_injected"][-1], wanted, rtol=1e-9)
 
 
+@pytest.mark.slow
 def test_microwaves_act_for_a_time():
     """From equilibrium they do later what they do at once."""
 
@@ -96,6 +97,7 @@ def test_traps_act_for_a_time():
     np.testing.assert_allclose(found[[0, -1]], share[[0, -1]], rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_resumed_within_a_profile(tmp_path, monkeypatch):
     case = changed(
         FILM,

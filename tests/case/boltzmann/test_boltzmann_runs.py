@@ -127,6 +127,7 @@ def test_steps_that_collapse_name_the_stiff_process(tmp_path, monkeypatch, capsy
     assert int(open_result("out").dataset["completed"].sum()) == 1
 
 
+@pytest.mark.slow
 def test_no_steady_state(tmp_path, monkeypatch, capsys):
     """What was found stays, and a resumed run with more steps goes on from it."""
     monkeypatch.chdir(tmp_path)

@@ -58,6 +58,7 @@ def test_every_key_has_a_test():
     assert not set(OPTIONS) & ELSEWHERE
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("key", OPTIONS)
 def test_option_moves_a_number(key: str) -> None:
     assert_moves(key, OPTIONS[key], DEBYE, "gap")

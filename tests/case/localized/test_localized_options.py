@@ -272,6 +272,7 @@ def test_petsc_options_of_the_pair_closure(capfd: pytest.CaptureFixture[str]) ->
         fvqp.run(put(wire, "solver", {"petsc": {"closure_snes_max_it": 2}}))
 
 
+@pytest.mark.slow
 def test_petsc_options_of_the_law_in_time(capfd: pytest.CaptureFixture[str]) -> None:
     """A monitor prints, and a method of first order finds another decay."""
     film = changed(WIRE, {**GRADED, "relaxation": {"start": "1e-5 s", "end": "10 s"}})

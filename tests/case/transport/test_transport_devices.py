@@ -50,6 +50,7 @@ def test_a_steady_state_is_balanced_and_the_end_of_an_evolution() -> None:
     assert np.abs(rest["energy_residual"].values[-1]) < 1e-12 * (moved + rest["energy_ph"].values[-1])
 
 
+@pytest.mark.slow
 def test_tolerance_and_number_of_steps() -> None:
     with pytest.raises(ConvergenceError, match="no steady state after 2 steps"):
         fvqp.run(steady(maximum_iterations=2))

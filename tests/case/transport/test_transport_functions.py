@@ -51,6 +51,7 @@ def test_a_source_follows_its_profile_in_time():
     assert np.abs(data["energy_residual"]).max() < 1e-10 * data["energy_injected"].max()
 
 
+@pytest.mark.slow
 def test_resumed_within_a_profile(tmp_path, monkeypatch):
     case = changed(PULSED, {"injections.0.time_profile": "t/(1 ns)", "evolution.end": "12 ns"})
     whole = fvqp.run(copy.deepcopy(case)).dataset
@@ -84,6 +85,7 @@ def test_a_spectrum_may_be_written_as_function():
     np.testing.assert_allclose(found["n_qp_cell"], wanted["n_qp_cell"], rtol=1e-10)
 
 
+@pytest.mark.slow
 def test_an_injected_spectrum_may_be_written_as_function():
     brief = changed(PULSED, {"evolution.end": "30 ns"})
     wanted = fvqp.run(brief).dataset
@@ -95,6 +97,7 @@ def test_an_injected_spectrum_may_be_written_as_function():
     np.testing.assert_allclose(found["energy_injected"], wanted["energy_injected"], rtol=1e-12)
 
 
+@pytest.mark.slow
 def test_total_power_is_that_of_the_integral():
     """Power at the centre follows from the integral of the profile over the cells of the place."""
     density = changed(PULSED, {"injections.0.total_power": None, "injections.0.power": "1e9 W/m^3"})

@@ -260,6 +260,7 @@ def test_phonons_of_the_bath() -> None:
     assert found["long"] > 1.01 * found["bath"]
 
 
+@pytest.mark.slow
 def test_petsc_makes_the_steps(capfd: pytest.CaptureFixture[str]) -> None:
     """Its log counts steps, stages and solves, and its monitors print them."""
     data = changed(SPHERE, {"gap": {"model": "fixed"}, "evolution.end": "1 us"})
@@ -278,6 +279,7 @@ def test_petsc_makes_the_steps(capfd: pytest.CaptureFixture[str]) -> None:
         assert line in said
 
 
+@pytest.mark.slow
 def test_petsc_options_of_steps_move_a_number() -> None:
     """The whole Jacobian by PETSc's flexible GMRES instead of residuals that remember directions."""
     evolution = {"evolution.end": "100 ns", "evolution.tolerance": 0.05}

@@ -114,6 +114,7 @@ def test_petsc_options_that_stand_alone(capfd):
     assert "KSP Object" in capfd.readouterr().out
 
 
+@pytest.mark.slow
 def test_petsc_options_of_newton():
     newton = {"newton_snes_max_it": 1, "newton_ksp_rtol": 1e-5, "newton_tangent_ksp_max_it": 50}
     fvqp.check(case(COLLIDING | {"solver": {"petsc": newton}}))
@@ -133,6 +134,7 @@ def test_petsc_options_of_newton():
             fvqp.check(case(around | {"solver": {"petsc": options}}))
 
 
+@pytest.mark.slow
 def test_petsc_options_of_linear_solves_by_differences(capfd):
     local = {"gap": {"model": "local"}, "sweep": COLLIDING["sweep"], "energies": COLLIDING["energies"]}
     colliding = COLLIDING | {"gap": {}}
@@ -149,6 +151,7 @@ def test_petsc_options_of_linear_solves_by_differences(capfd):
             fvqp.check(case({"solver": {"petsc": {f"{family}_ksp_rtol": 1e-3}}}))
 
 
+@pytest.mark.slow
 def test_petsc_options_reach_flows_and_spectra(capfd):
     """Monitors print their steps, and a limit of steps ends them."""
     local = {"gap": {"model": "local"}, "sweep": COLLIDING["sweep"], "energies": COLLIDING["energies"]}

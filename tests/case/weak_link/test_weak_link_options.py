@@ -147,6 +147,7 @@ def test_bad_input(path: str, value: Any, words: str) -> None:
         fvqp.run(changed(BASE, {path: value}))
 
 
+@pytest.mark.slow
 def test_petsc_options(capfd: pytest.CaptureFixture[str]) -> None:
     """Monitors print what no one else does, and options without a reader are refused."""
     fvqp.run(changed(BASE, {"solver.petsc": {"spectra_snes_monitor": True, "ksp_monitor": True}}))
