@@ -23,7 +23,7 @@ UNCERTAINTY = "g_nl_error"
 """Column of standard deviations of ``g_nl``, where they are known."""
 _UNITS = {"V_inj": "V", "V_det": "V", "supercurrent": "A", "g_nl": "S", UNCERTAINTY: "S"}
 PARTS = ("g_nl", "g_s", "g_a", "g_ss", "g_sa")
-"""What can be fitted to."""
+"""Quantities that can be fitted."""
 
 
 @dataclass(frozen=True)

@@ -121,7 +121,7 @@ def use_fgmres(ksp: PETSc.KSP, restart: int, context: object) -> None:
 
 
 class NewtonResult(NamedTuple):
-    """Where Newton's method has ended.
+    """End of Newton's method.
 
     Attributes:
         x: this rank's part.

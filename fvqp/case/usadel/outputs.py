@@ -13,7 +13,7 @@ from fvqp.errors import shown
 SpectrumName = Literal["dos", "f_L", "f_T"]
 SPECTRAL = get_args(SpectrumName)
 MAPPED = ("g_nl", "g_ss", "g_sa", "G_inj", "gap")
-"""What a map over both biases can show."""
+"""Quantities that a map over both biases can show."""
 
 
 def _field(name: str) -> str:

@@ -49,7 +49,7 @@ INCH = 25.4
 """Millimetres."""
 WIDTHS = {"single": 86.0, "double": 178.0}
 """Millimetres of one and two columns of a journal."""
-LEAST_HEIGHT = 55.0
+MIN_HEIGHT = 55.0
 """Millimetres, below which a figure of a journal's width is not shrunk."""
 PRINT_FONTS = (8.0, 9.0)
 """Smallest and largest letters in print, in points."""
@@ -115,7 +115,7 @@ def _fit(figure: Figure, width: float) -> None:
     """Give a figure a width (inches), and a height in proportion that is neither too low nor larger than it
     was."""
     old, height = figure.get_size_inches()
-    least = min(height, LEAST_HEIGHT / INCH)
+    least = min(height, MIN_HEIGHT / INCH)
     figure.set_size_inches(width, min(max(height * width / old, least), height))
 
 

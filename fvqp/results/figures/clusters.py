@@ -15,8 +15,8 @@ from matplotlib.lines import Line2D
 from fvqp.results.figures.cluster_diagram import phase_diagram
 from fvqp.results.figures.common import (
     MAX_CURVES,
-    CurvePoint,
     Drawing,
+    DrawnPoint,
     FigureSpec,
     draw_legend,
     evenly,
@@ -58,7 +58,7 @@ def _clusters(
                 yield colour, label, str(point["equation"].values), point[name], point
 
 
-def _points(dataset: xr.Dataset, *dims: str) -> list[CurvePoint]:
+def _points(dataset: xr.Dataset, *dims: str) -> list[DrawnPoint]:
     """Chosen points along axes; a single one has the name of its value along the second of these."""
     named = dataset.assign_coords(spin=[SPINS[str(name)] for name in dataset["spin"].values])
     alone = name_of(dataset[dims[1]], 0)

@@ -84,7 +84,7 @@ MARKED = 25
 ALIKE = 1e-3
 """Curves that differ by this part of the largest value look the same."""
 CHOSEN = ("temperature", "supercurrent", "V_det", "V_inj", "energy", "time", "strength", "cell", "junction")
-"""What a figure says of the values that it has chosen."""
+"""Note of a figure about the values that it has chosen."""
 _SIMPLE = re.compile(r"[^\W\d]+")
 """A unit that takes a prefix, unlike m-3."""
 _POWER = re.compile(r"(?<=[A-Za-zµ])(-?[1-9])\b")
@@ -361,15 +361,15 @@ def evenly(count: int, most: int) -> NDArray[np.intp]:
     return np.unique(np.linspace(0, count - 1, min(most, count)).round().astype(np.intp))
 
 
-class CurvePoint(NamedTuple):
-    """A point of a sweep that has a curve: index along every axis, name, colour."""
+class DrawnPoint(NamedTuple):
+    """Point of a sweep that a figure has a curve of: index along every axis, name, colour."""
 
     at: dict[str, int]
     name: str
     colour: tuple[float, ...]
 
 
-def points_of(dataset: xr.Dataset, dims: Sequence[str], most: int = MAX_CURVES) -> list[CurvePoint]:
+def points_of(dataset: xr.Dataset, dims: Sequence[str], most: int = MAX_CURVES) -> list[DrawnPoint]:
     """Return up to ``most`` points along axes, evenly chosen; axes of one value are not in their names."""
     points = list(np.ndindex(*(dataset.sizes[dim] for dim in dims)))
     rows = evenly(len(points), most)
@@ -378,7 +378,7 @@ def points_of(dataset: xr.Dataset, dims: Sequence[str], most: int = MAX_CURVES) 
     for row, colour in zip(rows, colours, strict=True):
         at = dict(zip(dims, map(int, points[row]), strict=True))
         names = [name_of(dataset[dim], k) for dim, k in at.items() if dataset.sizes[dim] > 1]
-        found.append(CurvePoint(at, ", ".join(names), tuple(colour)))
+        found.append(DrawnPoint(at, ", ".join(names), tuple(colour)))
     return found
 
 

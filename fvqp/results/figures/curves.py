@@ -27,7 +27,7 @@ from fvqp.results.figures.common import (
 from fvqp.results.over_time import arrivals
 
 RUN = ("time", "strength", "temperature")
-"""What a quantity is drawn over: the first of these that has several values."""
+"""Axes that a quantity is drawn over: the first of these that has several values."""
 SMALLEST_OCCUPATION = 1e-14
 """Occupations below this part of the largest are not shown: no measurement sees them."""
 SMALLEST = 1e-6
@@ -43,7 +43,7 @@ ROUNDING = 1e-9
 FOUND_TO = 1e-3
 """Relative accuracy of minigaps."""
 HIGHEST_DOS = 5.0
-"""Where the axis of densities of states ends, which are singular at the gap."""
+"""End of the axis of densities of states, which are singular at the gap."""
 ENERGIES = {
     "energy_qp": "quasiparticles",
     "energy_ph": "phonons",
@@ -73,7 +73,7 @@ def _decades(values: xr.DataArray, along: str) -> str:
 
 
 def _beside(dataset: xr.Dataset, spec: FigureSpec, name: str) -> xr.DataArray | None:
-    """What a figure is asked to show beside a quantity, if it is there."""
+    """Return what a figure is asked to show beside a quantity, if it is there."""
     return dataset.get(f"{name}_{spec.compare}") if spec.compare else None
 
 

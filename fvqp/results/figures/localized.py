@@ -10,8 +10,8 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from fvqp.results.figures.common import (
-    CurvePoint,
     Drawing,
+    DrawnPoint,
     FigureSpec,
     displayed,
     draw_legend,
@@ -27,7 +27,7 @@ PACKING, PACKING_CONSERVED = (0.605, 0.008), (2.19, 0.05)
 """C_p of bubbles without spin, and with spins that are conserved, as published."""
 
 
-def _points(dataset: xr.Dataset, *dims: str) -> list[CurvePoint]:
+def _points(dataset: xr.Dataset, *dims: str) -> list[DrawnPoint]:
     """Chosen points along axes, with the names of radii and spins that figures say."""
     symbol = "$r$" if dataset.attrs["pairs"] == "bubbles" else "$r_\\mathrm{c}$"
     named = dataset.assign_coords(
