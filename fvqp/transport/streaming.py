@@ -19,6 +19,7 @@ from mpi4py import MPI
 from numpy.typing import ArrayLike
 
 from fvqp.errors import CaseError
+from fvqp.kernel_cache import read_only
 from fvqp.mesh.distribute import GhostExchange, RowExchange
 from fvqp.threads import share
 from fvqp.transport import streaming_kernels as kernels
@@ -287,7 +288,7 @@ class Streaming:
         """
         out, passed = self.rates(f, opacity)
         shares = self.directions.weights / FULL
-        self._shared(sweep_kernels.removed, shares, total, scattering, f, out)
+        self._shared(sweep_kernels.removed, shares, read_only(total), read_only(scattering), f, out)
         return out, passed
 
     def opacity(self, scattering: Floats) -> Opacity:

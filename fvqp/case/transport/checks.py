@@ -10,7 +10,7 @@ from fvqp.case.process import ProcessTable, given_processes, problems_of_times
 from fvqp.case.tables import Table
 from fvqp.case.transport.boundaries import PhononInterface
 from fvqp.case.transport.schema import TransportCase, TransportPulse
-from fvqp.case.transport.species import Motion
+from fvqp.case.transport.species import MotionTable
 
 OF_SHELLS = ("gap_profile", "density_profile")
 """Kinds of figures over the radius."""
@@ -185,7 +185,7 @@ def _has_table(case: TransportCase) -> bool:
 
 
 def _of_motion(case: TransportCase, species: str) -> Iterator[tuple[str, str]]:
-    motion: Motion = getattr(case, species)
+    motion: MotionTable = getattr(case, species)
     given = motion.model_fields_set
     if motion.motion == "still":
         speed = {"quasiparticles": ("fermi_velocity", "free_path", "diffusivity")}.get(
@@ -248,7 +248,7 @@ def _of_motion(case: TransportCase, species: str) -> Iterator[tuple[str, str]]:
         yield f"{species}.{speeds[0]}", f'missing: motion = "{motion.motion}" needs it'
 
 
-def _boundaries(motion: Motion) -> Iterator[tuple[str, Table]]:
+def _boundaries(motion: MotionTable) -> Iterator[tuple[str, Table]]:
     """Walls and interfaces, with their keys."""
     for name, wall in motion.walls.items():
         yield f"walls.{name}", wall
@@ -280,7 +280,7 @@ def _of_branches(case: TransportCase) -> Iterator[tuple[str, str]]:
 
 def _of_directions(case: TransportCase, species: str) -> Iterator[tuple[str, str]]:
     """Yield keys of directions that do not go with the mesh, with the reason."""
-    motion: Motion = getattr(case, species)
+    motion: MotionTable = getattr(case, species)
     given = motion.model_fields_set
     if case.body is not None:
         for key in ("quadrature", "degree"):

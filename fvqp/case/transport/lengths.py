@@ -27,8 +27,8 @@ trap are then 2 % of the largest one off, 7 % at one and a half lengths (measure
 
 
 @dataclass(frozen=True)
-class Motion:
-    """Motion of one species in a region.
+class LengthScales:
+    """Lengths and times of the motion of one species in a region.
 
     Attributes:
         species: its name.
@@ -75,7 +75,7 @@ class RegionLengths:
         moving = [name for name in self._bins if getattr(case, name).motion != "still"]
         edges = {name: _edges(case, name, mesh, media) for name in moving}
         rates = {name: self._rates(name) for name in moving}
-        self.found: dict[str, tuple[tuple[float, float], list[Motion]]] = {}
+        self.found: dict[str, tuple[tuple[float, float], list[LengthScales]]] = {}
         for region, cells in sizes.items():
             inside = _inside(mesh, region)
             motions = []
@@ -94,7 +94,7 @@ class RegionLengths:
                     lost = math.sqrt(diffusivity / loss) if loss > 0.0 else math.inf
                 elif loss > 0.0:
                     lost = velocity / loss
-                motions.append(Motion(name, diffuses, lost, path, across, edge))
+                motions.append(LengthScales(name, diffuses, lost, path, across, edge))
             self.found[region] = cells, motions
 
     def _number_of_medium(self, mesh: Mesh) -> Floats:

@@ -13,7 +13,7 @@ from scipy import constants
 from fvqp.case.process import given_processes
 from fvqp.case.scales import Units
 from fvqp.case.transport.schema import Region, TransportCase
-from fvqp.case.transport.species import Motion
+from fvqp.case.transport.species import MotionTable
 from fvqp.errors import CaseError
 from fvqp.mesh import Mesh
 from fvqp.mesh.quality import cell_sizes
@@ -140,7 +140,7 @@ def check_motion(
     own = f"regions.{name}."
     diffuses = (case.quasiparticles.diffusivity, region.diffusivity) != (None, None)
     path = "diffusivity" if diffuses and region.free_path is None else "free_path"
-    found: tuple[tuple[Motion, str, float, float], ...] = (
+    found: tuple[tuple[MotionTable, str, float, float], ...] = (
         (
             case.quasiparticles,
             f"{own}{path}" if getattr(region, path) is not None else f"quasiparticles.{path}",

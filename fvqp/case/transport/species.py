@@ -28,7 +28,7 @@ def _known_set(value: object) -> object:
     return value
 
 
-class Motion(Table):
+class MotionTable(Table):
     """Motion of a species."""
 
     CONDITIONAL: ClassVar = frozenset(
@@ -59,7 +59,7 @@ class Motion(Table):
     """Between regions of a mesh; others let everything through that has states beyond."""
 
 
-class Quasiparticles(Motion):
+class Quasiparticles(MotionTable):
     """Motion of quasiparticles."""
 
     fermi_velocity: Speed | None = None
@@ -85,7 +85,7 @@ class Branch(Table):
     """Branches with this speed: 2 of transverse phonons in an isotropic body."""
 
 
-class TransportPhonons(Motion):
+class TransportPhonons(MotionTable):
     """Motion and escape of phonons."""
 
     model: Literal["dynamic", "bath"] = "dynamic"
