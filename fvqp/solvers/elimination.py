@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from scipy.linalg.lapack import dgetrf
 
 from fvqp.errors import ConvergenceError
-from fvqp.kernel_cache import njit
+from fvqp.kernel_cache import njit, read_only
 from fvqp.petsc import PETSc, destroyed_with, weakly
 from fvqp.typing import Floats, Ints
 
@@ -134,7 +134,7 @@ class EliminatedLU:
 
     def solve(self, at: Ints, r: Floats, out: Floats) -> None:
         """Fill in ``(σ − J)⁻¹ r`` of some points, ``(len(at), N + K)``."""
-        _solve_arrow(*self._schur.arrays, self._inverse, self._xz, self._zx, at, r, out)
+        _solve_arrow(*self._schur.arrays, self._inverse, self._xz, self._zx, at, read_only(r), out)
 
 
 class EliminatedX:
@@ -175,7 +175,7 @@ class EliminatedX:
 
     def solve(self, at: Ints, r: Floats, x: Floats, z: Floats) -> None:
         """Fill in x, ``(len(at), N)``, and ``zx x``, ``(len(at), K)``."""
-        _solve_x(*self._schur.arrays, self._zx, at, r, x, z)
+        _solve_x(*self._schur.arrays, self._zx, at, read_only(r), x, z)
 
 
 def _inverse(blocks: Arrow, shift: Floats) -> Floats:
