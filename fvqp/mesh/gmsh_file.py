@@ -5,8 +5,8 @@ content, so that a damaged file cannot ask for memory.
 
 meshio reads another mesh without a word where a node is missing or a line is damaged, and refuses format 4.0
 and files in which some elements only have a group. For 465,000 tetrahedra it takes 1.9 s in the text of
-format 2.2 and 16 s in binary, this module 0.8 s and 2.5 s; in format 4.1 both take half a second. gmsh itself
-is an optional package.
+format 2.2 and 16 s in binary, this module 0.8 s and 2.5 s; in format 4.1 both take half a second for text,
+and 0.1 s (meshio) and 0.4 s (this module) for binary. gmsh itself is an optional package.
 """
 
 from __future__ import annotations

@@ -32,11 +32,11 @@ class LocalizationTable(ProcessTable):
     constant: AnnihilationConstant | None = None
     """Γ̄ of dense quasiparticles; default: that of recombination of cold mobile ones."""
     diffusivity: Diffusivity | None = None
-    """Of slow hops; default: none."""
+    """Diffusivity of slow hops; default: none."""
     concentration: NumberDensity | None = None
-    """At the start; default: none."""
+    """Concentration at the start; default: none."""
     regions: Regions = ()
-    """Of the mesh, only there; default: wherever there is a gap."""
+    """Regions of the mesh where it acts; default: wherever there is a gap."""
 
     def build(self, site: ProcessSite) -> Localization | None:
         if not site.gap:
