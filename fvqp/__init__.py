@@ -25,15 +25,15 @@ if TYPE_CHECKING:
     from fvqp.mesh import shape_mesh as shape_mesh
     from fvqp.models.boltzmann import BoltzmannProblem as BoltzmannProblem
     from fvqp.models.boltzmann.evolution import evolve as evolve
-    from fvqp.models.device import Device as Device
-    from fvqp.models.device import Junction as Junction
-    from fvqp.models.device import Lead as Lead
-    from fvqp.models.device import Reservoir as Reservoir
-    from fvqp.models.gap_field import GapModel as GapModel
-    from fvqp.models.operating_point import solve_point as solve_point
-    from fvqp.models.phase import Supercurrent as Supercurrent
-    from fvqp.models.usadel import Point as Point
-    from fvqp.models.usadel import UsadelProblem as UsadelProblem
+    from fvqp.models.usadel.device import Device as Device
+    from fvqp.models.usadel.device import Junction as Junction
+    from fvqp.models.usadel.device import Lead as Lead
+    from fvqp.models.usadel.device import Reservoir as Reservoir
+    from fvqp.models.usadel.gap_field import GapModel as GapModel
+    from fvqp.models.usadel.operating_point import solve_point as solve_point
+    from fvqp.models.usadel.phase import Supercurrent as Supercurrent
+    from fvqp.models.usadel.problem import Point as Point
+    from fvqp.models.usadel.problem import UsadelProblem as UsadelProblem
     from fvqp.registry import register as register
     from fvqp.results import Result as Result
     from fvqp.results import open_result as open_result
@@ -51,22 +51,22 @@ _HOMES = {
     "BoltzmannObservable": "fvqp.case.boltzmann.observable",
     "BoltzmannProblem": "fvqp.models.boltzmann",
     "BoundaryTable": "fvqp.case.transport.boundary",
-    "Device": "fvqp.models.device",
+    "Device": "fvqp.models.usadel.device",
     "EnergyAxis": "fvqp.energy",
-    "GapModel": "fvqp.models.gap_field",
+    "GapModel": "fvqp.models.usadel.gap_field",
     "Interface": "fvqp.transport.terminals",
-    "Junction": "fvqp.models.device",
-    "Lead": "fvqp.models.device",
+    "Junction": "fvqp.models.usadel.device",
+    "Lead": "fvqp.models.usadel.device",
     "Material": "fvqp.materials",
     "Mesh": "fvqp.mesh",
-    "Point": "fvqp.models.usadel",
+    "Point": "fvqp.models.usadel.problem",
     "ProcessTable": "fvqp.case.process",
-    "Reservoir": "fvqp.models.device",
+    "Reservoir": "fvqp.models.usadel.device",
     "Result": "fvqp.results",
-    "Supercurrent": "fvqp.models.phase",
+    "Supercurrent": "fvqp.models.usadel.phase",
     "UsadelField": "fvqp.study.observable",
     "UsadelObservable": "fvqp.study.observable",
-    "UsadelProblem": "fvqp.models.usadel",
+    "UsadelProblem": "fvqp.models.usadel.problem",
     "check": "fvqp.case.run",
     "compare": "fvqp.results.comparison",
     "evolve": "fvqp.models.boltzmann.evolution",
@@ -80,7 +80,7 @@ _HOMES = {
     "run": "fvqp.case.run",
     "shape_mesh": "fvqp.mesh",
     "solve": "fvqp.study",
-    "solve_point": "fvqp.models.operating_point",
+    "solve_point": "fvqp.models.usadel.operating_point",
     "vary": "fvqp.variation",
 }
 

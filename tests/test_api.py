@@ -44,8 +44,8 @@ from fvqp.collisions import Coupling, ElectronPhonon
 from fvqp.energy import EnergyAxis
 from fvqp.errors import CaseError, ConvergenceError, MeshError, SuperconductivityDestroyed
 from fvqp.models.boltzmann import Medium
-from fvqp.models.operating_point import solve_point
-from fvqp.models.slopes import conductances
+from fvqp.models.usadel.operating_point import solve_point
+from fvqp.models.usadel.slopes import conductances
 from fvqp.results.ledger import Ledger
 from fvqp.units import engineering, registry
 

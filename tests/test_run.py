@@ -21,12 +21,12 @@ from fvqp.energy import EnergyAxis
 from fvqp.errors import CaseError
 from fvqp.materials import load_material
 from fvqp.mesh import shape_mesh
-from fvqp.models.device import Device, Junction, Reservoir
-from fvqp.models.kinetics import L, T
-from fvqp.models.operating_point import solve_point
-from fvqp.models.phase import Supercurrent
-from fvqp.models.slopes import conductances
-from fvqp.models.usadel import GapModel, Point, UsadelProblem
+from fvqp.models.usadel.device import Device, Junction, Reservoir
+from fvqp.models.usadel.kinetics import L, T
+from fvqp.models.usadel.operating_point import solve_point
+from fvqp.models.usadel.phase import Supercurrent
+from fvqp.models.usadel.problem import GapModel, Point, UsadelProblem
+from fvqp.models.usadel.slopes import conductances
 from fvqp.results import open_result
 from fvqp.results.ledger import balance
 

@@ -21,8 +21,8 @@ import fvqp
 from fvqp import cli
 from fvqp.case.usadel.recording import UsadelRecorder
 from fvqp.errors import CheckpointError, ConvergenceError, SuperconductivityDestroyed
-from fvqp.models import operating_point
-from fvqp.models.usadel import Point, UsadelProblem
+from fvqp.models.usadel import operating_point
+from fvqp.models.usadel.problem import Point, UsadelProblem
 from fvqp.results import open_result
 
 UNIFORM_CURRENTS = {**UNIFORM, "supercurrent": {**CURRENTS["supercurrent"], "phase_gradient": [0.1]}}

@@ -90,7 +90,7 @@ class SelfConsistentGap:
             family: spectra of strong coupling and their gap equation; None for those of BCS theory.
             splits_phonons: whether bin weights split phonon modes at 2Δ (`fvqp.collisions.threshold`), on a
                 uniform grid. What moves the gap then has to take phonons along
-                (`fvqp.models.lifted_phonons`).
+                (`fvqp.models.boltzmann.lifted_phonons`).
 
         Raises:
             CaseError: unknown rule, bins that do not hold Δ_c or begin above it, energies where a family

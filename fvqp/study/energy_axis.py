@@ -11,7 +11,7 @@ from mpi4py import MPI
 from scipy import constants
 
 from fvqp.energy import EnergyAxis
-from fvqp.models.usadel import UsadelProblem
+from fvqp.models.usadel.problem import UsadelProblem
 from fvqp.spectral.usadel import gap_edge
 
 MIN_MAXIMUM = 3.0

@@ -8,9 +8,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from fvqp.models.leads import HeatBalance, heat_balance
-from fvqp.models.slopes import conductances
-from fvqp.models.usadel import Solution, UsadelProblem
+from fvqp.models.usadel.leads import HeatBalance, heat_balance
+from fvqp.models.usadel.problem import Solution, UsadelProblem
+from fvqp.models.usadel.slopes import conductances
 from fvqp.registry import Registry
 from fvqp.results.observable import Observable, wrong
 from fvqp.typing import Floats

@@ -9,8 +9,8 @@ import numpy as np
 import xarray as xr
 from mpi4py import MPI
 
-from fvqp.models.leads import heat_balance
-from fvqp.models.usadel import Solution, UsadelProblem
+from fvqp.models.usadel.leads import heat_balance
+from fvqp.models.usadel.problem import Solution, UsadelProblem
 from fvqp.results.dataset import SweepDataset
 from fvqp.results.ledger import Ledger
 from fvqp.results.observable import define

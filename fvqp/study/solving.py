@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 
 from fvqp.errors import CaseError, ConvergenceError
-from fvqp.models.usadel import UsadelProblem
+from fvqp.models.usadel.problem import UsadelProblem
 from fvqp.results.progress import SweepProgress
 from fvqp.results.result import Result
 from fvqp.study.energy_axis import axis_maximum, coarse_axis, fitted_axis

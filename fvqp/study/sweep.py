@@ -10,8 +10,8 @@ import numpy as np
 from mpi4py import MPI
 
 from fvqp.errors import ConvergenceError, FvqpError, SuperconductivityDestroyed
-from fvqp.models.operating_point import solve_point
-from fvqp.models.usadel import Point, Solution, UsadelProblem
+from fvqp.models.usadel.operating_point import solve_point
+from fvqp.models.usadel.problem import Point, Solution, UsadelProblem
 from fvqp.parallel import wait
 from fvqp.results.dataset import Outcome
 

@@ -9,7 +9,7 @@ import pytest
 from timing import median
 from wire_problems import film
 
-from fvqp.models.kinetics import BLOCK, SpectralState, T
+from fvqp.models.usadel.kinetics import BLOCK, SpectralState, T
 
 pytestmark = pytest.mark.benchmark
 

@@ -9,7 +9,7 @@ from timing import median
 from wire_devices import ALUMINIUM, THICKNESS, UM
 from wire_problems import FILM, FILM_ENERGIES, film, respond_T
 
-from fvqp.models.usadel import UsadelProblem
+from fvqp.models.usadel.problem import UsadelProblem
 
 pytestmark = pytest.mark.benchmark
 #: Energies that FiPy solves; its time for one is taken for all.

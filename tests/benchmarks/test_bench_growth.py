@@ -14,7 +14,7 @@ from timing import least
 from wire_problems import FILM, FILM_ENERGIES, film, respond_T
 
 from fvqp.mesh import read_mesh
-from fvqp.models.kinetics import BLOCK, Kinetics, SpectralState, T
+from fvqp.models.usadel.kinetics import BLOCK, Kinetics, SpectralState, T
 from fvqp.solvers.linear import LinearSolver
 from fvqp.solvers.numbering import Numbering
 

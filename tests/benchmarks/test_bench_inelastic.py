@@ -17,8 +17,8 @@ from wire_devices import line_mesh, wire
 
 from fvqp.collisions import ElectronElectron, InelasticCollisions, Spectra
 from fvqp.energy import EnergyAxis
-from fvqp.models.operating_point import solve_point
-from fvqp.models.usadel import GapModel, Point, UsadelProblem
+from fvqp.models.usadel.operating_point import solve_point
+from fvqp.models.usadel.problem import GapModel, Point, UsadelProblem
 from fvqp.spectral import bin_averages
 
 pytestmark = pytest.mark.benchmark

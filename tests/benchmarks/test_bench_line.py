@@ -12,9 +12,9 @@ from timing import median
 from wire_devices import ALUMINIUM, CONDUCTANCE, THICKNESS, UM, WIDTH, graded, line_mesh, wire
 from wire_problems import GAMMA, respond_T
 
-from fvqp.models.operating_point import solve_point
-from fvqp.models.slopes import conductances
-from fvqp.models.usadel import Point, UsadelProblem
+from fvqp.models.usadel.operating_point import solve_point
+from fvqp.models.usadel.problem import Point, UsadelProblem
+from fvqp.models.usadel.slopes import conductances
 
 pytestmark = pytest.mark.benchmark
 ENERGIES = 600

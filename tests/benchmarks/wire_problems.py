@@ -7,8 +7,8 @@ from mpi4py import MPI
 from wire_devices import CONDUCTANCE, UM, graded, wire
 
 from fvqp.mesh import Mesh, shape_mesh
-from fvqp.models.kinetics import T
-from fvqp.models.usadel import UsadelProblem
+from fvqp.models.usadel.kinetics import T
+from fvqp.models.usadel.problem import UsadelProblem
 
 #: Dynes broadening of the fit to Fig. 10.
 GAMMA = 1.53e-3

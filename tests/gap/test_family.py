@@ -18,7 +18,7 @@ from fvqp.energy import EnergyAxis
 from fvqp.errors import CaseError
 from fvqp.gap import SelfConsistentGap, SpectralFamily
 from fvqp.materials import load_material
-from fvqp.models.strong_coupling import strong_coupling
+from fvqp.models.boltzmann.strong_coupling import strong_coupling
 from fvqp.spectral import alpha2f
 from fvqp.spectral.alpha2f import K_B
 from fvqp.spectral.eliashberg import solve, tabulated

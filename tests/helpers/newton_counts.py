@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fvqp.models import coupled_gap, inelastic
+from fvqp.models.usadel import coupled_gap, inelastic
 from fvqp.solvers.newton import NewtonSolution, solve_newton
 
 

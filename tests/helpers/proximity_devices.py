@@ -10,8 +10,8 @@ from transport_problems import plain, skewed_quads
 
 from fvqp.materials import Material
 from fvqp.mesh import build_mesh, shape_mesh
-from fvqp.models.device import Device, Junction, Reservoir
-from fvqp.models.pairing_angle import UsadelEquation
+from fvqp.models.usadel.device import Device, Junction, Reservoir
+from fvqp.models.usadel.pairing_angle import UsadelEquation
 from fvqp.transport.terminals import Interface
 
 METAL = Material("S", gap=265e-6 * constants.e, diffusivity=16.9e-4, resistivity=1.6e-8)

@@ -11,7 +11,7 @@ from mpi4py import MPI
 from fvqp.energy import EnergyAxis
 from fvqp.materials import load_material
 from fvqp.mesh import Mesh, read_mesh, shape_mesh
-from fvqp.models.device import Device, Junction, Reservoir
+from fvqp.models.usadel.device import Device, Junction, Reservoir
 from fvqp.transport.terminals import Interface
 
 MESHES = Path(__file__).parents[2] / "meshes" / "ryan_wire"

@@ -9,8 +9,8 @@ from fvqp.collisions import Coupling, ElectronPhonon, PhotonDrive, thermal
 from fvqp.collisions.sources import PhononEscape
 from fvqp.energy import EnergyAxis
 from fvqp.errors import CaseError
-from fvqp.models.at_power import steady_at_power
 from fvqp.models.boltzmann import BoltzmannProblem, Medium, balanced_state, separate_cells
+from fvqp.models.boltzmann.at_power import steady_at_power
 from fvqp.models.boltzmann.cell_equations import CellEquations
 
 COUPLING = Coupling(kappa=1.764, pair_breaking_time=5.5e-4)

@@ -10,11 +10,11 @@ import pytest
 from wire_devices import TEMPERATURE, close, file_mesh, generated_mesh, graded, line_mesh, wire
 
 from fvqp.mesh import shape_mesh
-from fvqp.models.device import Device, Junction, Reservoir
-from fvqp.models.operating_point import solve_point
-from fvqp.models.phase import Supercurrent
-from fvqp.models.slopes import conductances
-from fvqp.models.usadel import GapModel, Point, UsadelProblem
+from fvqp.models.usadel.device import Device, Junction, Reservoir
+from fvqp.models.usadel.operating_point import solve_point
+from fvqp.models.usadel.phase import Supercurrent
+from fvqp.models.usadel.problem import GapModel, Point, UsadelProblem
+from fvqp.models.usadel.slopes import conductances
 
 GAMMA = 5e-3
 ENDS = ("reservoir_left", "reservoir_right")

@@ -16,12 +16,12 @@ from fvqp.collisions import InelasticCollisions
 from fvqp.energy import EnergyAxis
 from fvqp.errors import CaseError
 from fvqp.mesh.shapes import shape_mesh
-from fvqp.models.branches import follow_gap
-from fvqp.models.device import Device, Lead, Reservoir
-from fvqp.models.kinetics import L
-from fvqp.models.operating_point import solve_point
-from fvqp.models.phase import Supercurrent
-from fvqp.models.usadel import GapModel, Point, UsadelProblem
+from fvqp.models.usadel.branches import follow_gap
+from fvqp.models.usadel.device import Device, Lead, Reservoir
+from fvqp.models.usadel.kinetics import L
+from fvqp.models.usadel.operating_point import solve_point
+from fvqp.models.usadel.phase import Supercurrent
+from fvqp.models.usadel.problem import GapModel, Point, UsadelProblem
 from fvqp.solvers.continuation import REACHED, CurvePoint, follow_branch
 from fvqp.typing import Floats
 

@@ -18,13 +18,13 @@ from fvqp.energy import thermal as distributions
 from fvqp.errors import CaseError
 from fvqp.gap import critical_temperature, equilibrium_gap
 from fvqp.mesh.shapes import shape_mesh
-from fvqp.models.device import Device, Junction, Reservoir
-from fvqp.models.inelastic import BALANCE, InelasticSystem
-from fvqp.models.kinetics import L, T
-from fvqp.models.neglected_charge import neglected_relaxation
-from fvqp.models.operating_point import solve_point
-from fvqp.models.slopes import conductances
-from fvqp.models.usadel import GapModel, Point, Solution, UsadelProblem
+from fvqp.models.usadel.device import Device, Junction, Reservoir
+from fvqp.models.usadel.inelastic import BALANCE, InelasticSystem
+from fvqp.models.usadel.kinetics import L, T
+from fvqp.models.usadel.neglected_charge import neglected_relaxation
+from fvqp.models.usadel.operating_point import solve_point
+from fvqp.models.usadel.problem import GapModel, Point, Solution, UsadelProblem
+from fvqp.models.usadel.slopes import conductances
 from fvqp.typing import Bools, Floats
 
 LENGTH, BIAS, BATH = 8 * UM, 2.0, 0.5

@@ -13,11 +13,11 @@ from wire_devices import line_mesh, wire
 from fvqp.collisions import InelasticCollisions
 from fvqp.energy import EnergyAxis
 from fvqp.errors import ConvergenceError
-from fvqp.models import operating_point
-from fvqp.models.coupled_gap import GapAndDistributions, RootBracket
-from fvqp.models.inelastic import InelasticSystem
-from fvqp.models.operating_point import solve_point
-from fvqp.models.usadel import GapModel, Point, Solution, UsadelProblem
+from fvqp.models.usadel import operating_point
+from fvqp.models.usadel.coupled_gap import GapAndDistributions, RootBracket
+from fvqp.models.usadel.inelastic import InelasticSystem
+from fvqp.models.usadel.operating_point import solve_point
+from fvqp.models.usadel.problem import GapModel, Point, Solution, UsadelProblem
 
 GRID = EnergyAxis(np.linspace(0.0, 8.0, 161))
 BIASES = (0.5, 0.95, 1.0, 1.05, 2.0, 3.25)

@@ -25,8 +25,8 @@ from fvqp.collisions import (
 from fvqp.energy import EnergyAxis, bcs_weights
 from fvqp.errors import CaseError
 from fvqp.materials import load_material, pair_breaking_time
-from fvqp.models.coupling import electron_phonon_coupling, eliashberg_weights, interaction
-from fvqp.models.strong_coupling import strong_coupling
+from fvqp.models.boltzmann.coupling import electron_phonon_coupling, eliashberg_weights, interaction
+from fvqp.models.boltzmann.strong_coupling import strong_coupling
 from fvqp.spectral import alpha2f, eliashberg
 
 PB = alpha2f.metal("Pb")

@@ -14,7 +14,7 @@ from scipy.special import k1, kv
 from fvqp.collisions import Coupling, ElectronPhonon, PhotonDrive
 from fvqp.energy import EnergyAxis, bcs_weights
 from fvqp.errors import CaseError
-from fvqp.models.driven import (
+from fvqp.models.boltzmann.driven import (
     MOMENTS,
     DrivenDistribution,
     density,
@@ -24,7 +24,7 @@ from fvqp.models.driven import (
     envelope,
     near_gap_envelope,
 )
-from fvqp.models.rothwarf_taylor import RothwarfTaylor
+from fvqp.models.boltzmann.rothwarf_taylor import RothwarfTaylor
 
 KAPPA = 1.764
 STEP = 1.0 / 9.0

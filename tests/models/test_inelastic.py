@@ -16,14 +16,14 @@ from fvqp.energy import EnergyAxis
 from fvqp.energy import thermal as distributions
 from fvqp.errors import ConvergenceError
 from fvqp.mesh.shapes import shape_mesh
-from fvqp.models import inelastic
-from fvqp.models.device import Device, Junction, Reservoir
-from fvqp.models.inelastic import BALANCE
-from fvqp.models.kinetics import L
-from fvqp.models.operating_point import solve_point
-from fvqp.models.phase import Supercurrent
-from fvqp.models.slopes import conductances
-from fvqp.models.usadel import GapModel, Point, Solution, UsadelProblem
+from fvqp.models.usadel import inelastic
+from fvqp.models.usadel.device import Device, Junction, Reservoir
+from fvqp.models.usadel.inelastic import BALANCE
+from fvqp.models.usadel.kinetics import L
+from fvqp.models.usadel.operating_point import solve_point
+from fvqp.models.usadel.phase import Supercurrent
+from fvqp.models.usadel.problem import GapModel, Point, Solution, UsadelProblem
+from fvqp.models.usadel.slopes import conductances
 from fvqp.solvers.newton import NewtonSolution
 
 GRID = EnergyAxis(np.linspace(0.0, 8.0, 161))
@@ -301,7 +301,7 @@ def test_a_cold_start(caplog: pytest.LogCaptureFixture) -> None:
     grid = EnergyAxis.graded(100.0, gap_edges=[0.99], first=1e-4, number=200, largest=1.0)
     device = wire(line_mesh(8, 9), "point_B", "point_A")
     problem = UsadelProblem(device, grid, 1e-4, collisions=InelasticCollisions(2e-4))
-    with caplog.at_level(logging.DEBUG, logger="fvqp.models.inelastic"):
+    with caplog.at_level(logging.DEBUG, logger="fvqp.models.usadel.inelastic"):
         solution = solve_point(problem, Point(3.5 * device.voltage_unit))
     assert "of their rate" in caplog.text
     ledger = problem.ledger(solution)

@@ -14,10 +14,10 @@ from wire_devices import ALUMINIUM, THICKNESS, UM, WIDTH, close, graded, line_me
 from fvqp.energy import EnergyAxis
 from fvqp.errors import CaseError
 from fvqp.mesh import Mesh, shape_mesh
-from fvqp.models.device import Device, Junction, Reservoir
-from fvqp.models.operating_point import solve_point
-from fvqp.models.slopes import conductances
-from fvqp.models.usadel import GapModel, Point, UsadelProblem
+from fvqp.models.usadel.device import Device, Junction, Reservoir
+from fvqp.models.usadel.operating_point import solve_point
+from fvqp.models.usadel.problem import GapModel, Point, UsadelProblem
+from fvqp.models.usadel.slopes import conductances
 from fvqp.spectral.usadel import bin_averages
 from fvqp.transport.terminals import Interface
 

@@ -12,11 +12,11 @@ from fvqp.energy import EnergyAxis
 from fvqp.energy import thermal as distributions
 from fvqp.materials import Material
 from fvqp.mesh.shapes import shape_mesh
-from fvqp.models.device import Device, Junction, Lead, Reservoir
-from fvqp.models.kinetics import L
-from fvqp.models.leads import heat_balance
-from fvqp.models.operating_point import solve_point
-from fvqp.models.usadel import GapModel, Point, UsadelProblem
+from fvqp.models.usadel.device import Device, Junction, Lead, Reservoir
+from fvqp.models.usadel.kinetics import L
+from fvqp.models.usadel.leads import heat_balance
+from fvqp.models.usadel.operating_point import solve_point
+from fvqp.models.usadel.problem import GapModel, Point, UsadelProblem
 from fvqp.transport.terminals import Interface
 
 AREA = WIDTH * THICKNESS

@@ -12,12 +12,12 @@ from wire_devices import line_mesh, wire
 from fvqp.collisions import InelasticCollisions
 from fvqp.energy import EnergyAxis
 from fvqp.errors import CaseError
-from fvqp.models import slopes
-from fvqp.models.device import LORENZ, Device, Lead
-from fvqp.models.leads import heat_balance, tunnelled_heat
-from fvqp.models.operating_point import solve_point
-from fvqp.models.slopes import conductances
-from fvqp.models.usadel import GapModel, Point, Solution, UsadelProblem
+from fvqp.models.usadel import slopes
+from fvqp.models.usadel.device import LORENZ, Device, Lead
+from fvqp.models.usadel.leads import heat_balance, tunnelled_heat
+from fvqp.models.usadel.operating_point import solve_point
+from fvqp.models.usadel.problem import GapModel, Point, Solution, UsadelProblem
+from fvqp.models.usadel.slopes import conductances
 
 WEAK = 1e-12
 """Siemens: a junction that the wire does not feel."""

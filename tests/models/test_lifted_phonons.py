@@ -13,9 +13,16 @@ from fvqp.collisions import Coupling, ElectronPhonon, GainLoss, phonon_energy, q
 from fvqp.collisions.threshold import at_threshold, carried_phonons, first_of_pairs
 from fvqp.energy import BinWeights, EnergyAxis, bcs_weights
 from fvqp.gap import SelfConsistentGap
-from fvqp.models import lifted_phonons
-from fvqp.models.boltzmann import BoltzmannProblem, Medium, Moment, State, evolve, separate_cells
-from fvqp.models.lifted_phonons import cross_threshold, kept_share
+from fvqp.models.boltzmann import (
+    BoltzmannProblem,
+    Medium,
+    Moment,
+    State,
+    evolve,
+    lifted_phonons,
+    separate_cells,
+)
+from fvqp.models.boltzmann.lifted_phonons import cross_threshold, kept_share
 
 COUPLING = Coupling(1.764, 5.8e-4)
 GRID = EnergyAxis.uniform(0.1, 4.0, start=0.5)

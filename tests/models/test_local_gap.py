@@ -16,12 +16,12 @@ from fvqp.energy import thermal as distributions
 from fvqp.errors import ConvergenceError
 from fvqp.gap import gap_residual
 from fvqp.mesh.shapes import shape_mesh
-from fvqp.models import operating_point
-from fvqp.models.kinetics import L
-from fvqp.models.operating_point import solve_point
-from fvqp.models.phase import Supercurrent
-from fvqp.models.slopes import conductances
-from fvqp.models.usadel import GapModel, Point, Solution, UsadelProblem
+from fvqp.models.usadel import operating_point
+from fvqp.models.usadel.kinetics import L
+from fvqp.models.usadel.operating_point import solve_point
+from fvqp.models.usadel.phase import Supercurrent
+from fvqp.models.usadel.problem import GapModel, Point, Solution, UsadelProblem
+from fvqp.models.usadel.slopes import conductances
 from fvqp.spectral import bin_averages
 from fvqp.typing import Floats
 

@@ -11,9 +11,9 @@ from wire_devices import ALUMINIUM, CONDUCTANCE, TEMPERATURE, THICKNESS, UM, WID
 
 from fvqp.collisions import InelasticCollisions
 from fvqp.energy import EnergyAxis
-from fvqp.models.device import Device, Junction, Reservoir
-from fvqp.models.operating_point import solve_point
-from fvqp.models.usadel import GapModel, Point, UsadelProblem
+from fvqp.models.usadel.device import Device, Junction, Reservoir
+from fvqp.models.usadel.operating_point import solve_point
+from fvqp.models.usadel.problem import GapModel, Point, UsadelProblem
 
 #: A wire with injector A and detector B on either side of a node, where an arm leaves it across y and z.
 CROSSING = Network(

@@ -12,10 +12,10 @@ from wire_devices import line_mesh, wire
 from fvqp.collisions import InelasticCollisions, PhononBath
 from fvqp.collisions.quasistatic_phonons import QuasistaticPhonons, QuasistaticState
 from fvqp.energy import EnergyAxis
-from fvqp.models.inelastic import BALANCE
-from fvqp.models.kinetics import L
-from fvqp.models.operating_point import solve_point
-from fvqp.models.usadel import GapModel, Point, UsadelProblem
+from fvqp.models.usadel.inelastic import BALANCE
+from fvqp.models.usadel.kinetics import L
+from fvqp.models.usadel.operating_point import solve_point
+from fvqp.models.usadel.problem import GapModel, Point, UsadelProblem
 
 GRID = EnergyAxis.uniform(0.1, 4.0)
 GRADED = EnergyAxis.graded(4.0, gap_edges=[1.0], first=0.01, number=70)

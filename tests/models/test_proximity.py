@@ -11,11 +11,11 @@ from scipy.optimize import brentq
 from fvqp.energy import EnergyAxis, equilibrium
 from fvqp.errors import CaseError
 from fvqp.gap import coupling
-from fvqp.models.device import Device, Junction, Reservoir
-from fvqp.models.kinetics import L
-from fvqp.models.operating_point import solve_point
-from fvqp.models.phase import Supercurrent
-from fvqp.models.usadel import GapModel, Point, UsadelProblem
+from fvqp.models.usadel.device import Device, Junction, Reservoir
+from fvqp.models.usadel.kinetics import L
+from fvqp.models.usadel.operating_point import solve_point
+from fvqp.models.usadel.phase import Supercurrent
+from fvqp.models.usadel.problem import GapModel, Point, UsadelProblem
 from fvqp.spectral import BinnedSpectrum, bin_averages
 
 BROADENING = 0.01

@@ -15,8 +15,8 @@ from fvqp.collisions import ElectronPhonon, quasiparticle_density, thermal
 from fvqp.energy import EnergyAxis, bcs_weights
 from fvqp.errors import CaseError
 from fvqp.materials import load_material, pair_breaking_time, recombination_constant
-from fvqp.models.coupling import electron_phonon_coupling, gap_at, thermal_density
-from fvqp.models.rothwarf_taylor import RothwarfTaylor, TrappingModel
+from fvqp.models.boltzmann.coupling import electron_phonon_coupling, gap_at, thermal_density
+from fvqp.models.boltzmann.rothwarf_taylor import RothwarfTaylor, TrappingModel
 
 AL = load_material("Al")
 UNITY = RothwarfTaylor(1.0, 0.3, escape_time=0.7, trapping_time=5.0, thermal_density=0.2)

@@ -17,12 +17,12 @@ from fvqp.collisions import InelasticCollisions
 from fvqp.energy import EnergyAxis
 from fvqp.errors import ConvergenceError
 from fvqp.mesh import shape_mesh
-from fvqp.models.device import Device
-from fvqp.models.kinetics import L
-from fvqp.models.operating_point import solve_point
-from fvqp.models.phase import Supercurrent
-from fvqp.models.slopes import conductances
-from fvqp.models.usadel import GapModel, Point, Solution, UsadelProblem
+from fvqp.models.usadel.device import Device
+from fvqp.models.usadel.kinetics import L
+from fvqp.models.usadel.operating_point import solve_point
+from fvqp.models.usadel.phase import Supercurrent
+from fvqp.models.usadel.problem import GapModel, Point, Solution, UsadelProblem
+from fvqp.models.usadel.slopes import conductances
 from fvqp.study.sweep import Sweep
 
 MILLIVOLT = 1e-3

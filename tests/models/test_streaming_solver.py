@@ -10,7 +10,7 @@ from transport_problems import skewed_quads
 
 from fvqp.errors import CaseError
 from fvqp.mesh import shape_mesh
-from fvqp.models.streaming import StreamingSolver
+from fvqp.models.boltzmann.streaming import StreamingSolver
 from fvqp.transport import ordinates
 from fvqp.transport.directions import gauss_legendre, lebedev, product
 from fvqp.transport.ordinates import mesh_streaming

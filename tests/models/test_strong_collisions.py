@@ -9,10 +9,10 @@ from wire_devices import ALUMINIUM, CONDUCTANCE, THICKNESS, WIDTH, line_mesh, wi
 
 from fvqp.collisions import InelasticCollisions, PhononBath
 from fvqp.energy import EnergyAxis
-from fvqp.models.inelastic import InelasticSystem
-from fvqp.models.kinetics import L
-from fvqp.models.operating_point import solve_point
-from fvqp.models.usadel import GapModel, Point, UsadelProblem
+from fvqp.models.usadel.inelastic import InelasticSystem
+from fvqp.models.usadel.kinetics import L
+from fvqp.models.usadel.operating_point import solve_point
+from fvqp.models.usadel.problem import GapModel, Point, UsadelProblem
 from fvqp.spectral import bin_averages
 
 GRID = EnergyAxis(np.linspace(0.0, 8.0, 161))

@@ -12,11 +12,11 @@ from wire_devices import ALUMINIUM, THICKNESS, UM, WIDTH, close, generated_mesh,
 
 from fvqp.errors import CaseError, ConvergenceError
 from fvqp.mesh import Mesh, shape_mesh
-from fvqp.models.device import Device, Reservoir
-from fvqp.models.operating_point import solve_point
-from fvqp.models.phase import PhaseField, Supercurrent
-from fvqp.models.slopes import conductances
-from fvqp.models.usadel import GapModel, Point, UsadelProblem
+from fvqp.models.usadel.device import Device, Reservoir
+from fvqp.models.usadel.operating_point import solve_point
+from fvqp.models.usadel.phase import PhaseField, Supercurrent
+from fvqp.models.usadel.problem import GapModel, Point, UsadelProblem
+from fvqp.models.usadel.slopes import conductances
 from fvqp.transport.terminals import Interface
 
 GAMMA = 1e-3

@@ -11,7 +11,7 @@ from mpi4py import MPI
 import fvqp
 from fvqp.case.reading import case_from_dict
 from fvqp.case.usadel.build import build_mesh, build_problems
-from fvqp.models.tunnelling import level_broadening
+from fvqp.models.usadel.tunnelling import level_broadening
 
 GAMMA = 0.01
 #: S/m², which makes 0.27 Δ0 of a superconductor of 5 nm, much thinner than its coherence length of 65 nm.

@@ -9,10 +9,10 @@ from wire_devices import line_mesh, wire
 
 from fvqp.collisions import InelasticCollisions, PhononBath
 from fvqp.energy import EnergyAxis
-from fvqp.models.branches import follow_gap
-from fvqp.models.operating_point import solve_point
-from fvqp.models.slopes import conductances
-from fvqp.models.usadel import GapModel, Point, UsadelProblem
+from fvqp.models.usadel.branches import follow_gap
+from fvqp.models.usadel.operating_point import solve_point
+from fvqp.models.usadel.problem import GapModel, Point, UsadelProblem
+from fvqp.models.usadel.slopes import conductances
 
 WORLD, SELF = MPI.COMM_WORLD, MPI.COMM_SELF
 pytestmark = pytest.mark.mpi

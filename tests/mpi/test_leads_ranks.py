@@ -14,11 +14,11 @@ from wire_devices import line_mesh, wire
 import fvqp
 from fvqp.energy import EnergyAxis
 from fvqp.errors import ConvergenceError
-from fvqp.models import operating_point
-from fvqp.models.device import Lead
-from fvqp.models.operating_point import solve_point
-from fvqp.models.slopes import conductances
-from fvqp.models.usadel import GapModel, Point, UsadelProblem
+from fvqp.models.usadel import operating_point
+from fvqp.models.usadel.device import Lead
+from fvqp.models.usadel.operating_point import solve_point
+from fvqp.models.usadel.problem import GapModel, Point, UsadelProblem
+from fvqp.models.usadel.slopes import conductances
 from fvqp.results import open_result
 
 pytestmark = pytest.mark.mpi

@@ -15,10 +15,10 @@ from fvqp.energy import EnergyAxis
 from fvqp.errors import ConvergenceError
 from fvqp.mesh import Mesh, build_mesh
 from fvqp.models.linear import TransportSolver
-from fvqp.models.operating_point import solve_point
-from fvqp.models.phase import Supercurrent
-from fvqp.models.slopes import conductances
-from fvqp.models.usadel import GapModel, Point, UsadelProblem
+from fvqp.models.usadel.operating_point import solve_point
+from fvqp.models.usadel.phase import Supercurrent
+from fvqp.models.usadel.problem import GapModel, Point, UsadelProblem
+from fvqp.models.usadel.slopes import conductances
 from fvqp.transport.terminals import Terminal
 
 WORLD, SELF = MPI.COMM_WORLD, MPI.COMM_SELF

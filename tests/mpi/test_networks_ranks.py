@@ -9,11 +9,11 @@ from networks import CROSS, LOOP, TEE, Network
 from wire_devices import ALUMINIUM, CONDUCTANCE, TEMPERATURE, THICKNESS, UM, WIDTH, graded
 
 from fvqp.materials import Material
-from fvqp.models.device import Device, Junction, Reservoir
-from fvqp.models.operating_point import solve_point
-from fvqp.models.phase import Supercurrent
-from fvqp.models.usadel import GapModel, Point, UsadelProblem
-from fvqp.models.weak_link import WeakLink
+from fvqp.models.usadel.device import Device, Junction, Reservoir
+from fvqp.models.usadel.operating_point import solve_point
+from fvqp.models.usadel.phase import Supercurrent
+from fvqp.models.usadel.problem import GapModel, Point, UsadelProblem
+from fvqp.models.usadel.weak_link import WeakLink
 from fvqp.results.checkpoint import mesh_hash
 
 pytestmark = pytest.mark.mpi

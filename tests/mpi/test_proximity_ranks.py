@@ -9,9 +9,9 @@ from proximity_devices import UNIT, line, slab
 
 from fvqp.energy import EnergyAxis
 from fvqp.mesh import Mesh
-from fvqp.models.device import Device, Junction
-from fvqp.models.operating_point import solve_point
-from fvqp.models.usadel import GapModel, Point, UsadelProblem
+from fvqp.models.usadel.device import Device, Junction
+from fvqp.models.usadel.operating_point import solve_point
+from fvqp.models.usadel.problem import GapModel, Point, UsadelProblem
 
 WORLD, SELF = MPI.COMM_WORLD, MPI.COMM_SELF
 pytestmark = [pytest.mark.mpi, pytest.mark.ranks(2)]

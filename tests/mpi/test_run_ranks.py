@@ -14,8 +14,8 @@ from run_cases import CURRENTS, LINE, UNIFORM, as_file, assert_same, device, lin
 
 import fvqp
 from fvqp.errors import CaseError, CheckpointError, ConvergenceError, SuperconductivityDestroyed
-from fvqp.models import operating_point
-from fvqp.models.usadel import Point, UsadelProblem
+from fvqp.models.usadel import operating_point
+from fvqp.models.usadel.problem import Point, UsadelProblem
 from fvqp.results import open_result
 
 WORLD, SELF = MPI.COMM_WORLD, MPI.COMM_SELF
@@ -194,7 +194,7 @@ from mpi4py import MPI
 from fvqp import cli, terminal
 from fvqp.study import sweep
 from fvqp.errors import ConvergenceError
-from fvqp.models import operating_point
+from fvqp.models.usadel import operating_point
 terminal.PATIENCE = sweep.PATIENCE = 1.0
 original = operating_point.solve_point
 def solve(problem, point, *rest):

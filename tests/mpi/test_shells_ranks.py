@@ -8,7 +8,7 @@ from mpi4py import MPI
 from shells import radial_streaming, shell_mesh
 
 from fvqp.mesh import Mesh
-from fvqp.models.streaming import StreamingSolver
+from fvqp.models.boltzmann.streaming import StreamingSolver
 from fvqp.transport.directions import cylindrical, spherical
 from fvqp.transport.streaming import Scheme, Streaming
 from fvqp.transport.walls import Wall

@@ -12,7 +12,7 @@ from fvqp.errors import CaseError, MeshError
 from fvqp.mesh import Mesh, build_mesh, shape_mesh
 from fvqp.mesh.periodic import identified
 from fvqp.mesh.quality import projections
-from fvqp.models.streaming import StreamingSolver
+from fvqp.models.boltzmann.streaming import StreamingSolver
 from fvqp.transport.directions import Directions, lebedev, product, revolved
 from fvqp.transport.geometry import face_geometry
 from fvqp.transport.ordinates import mesh_streaming

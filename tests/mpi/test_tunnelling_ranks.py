@@ -9,7 +9,7 @@ from usadel_cases import LINE
 
 from fvqp.case.reading import case_from_dict
 from fvqp.case.usadel.build import build_mesh, build_problems
-from fvqp.models.tunnelling import level_broadening
+from fvqp.models.usadel.tunnelling import level_broadening
 
 pytestmark = pytest.mark.mpi
 

@@ -10,7 +10,7 @@ from test_refraction import halves, slabs
 from transport_problems import plain
 
 from fvqp.mesh import Mesh, build_mesh
-from fvqp.models.streaming import StreamingSolver
+from fvqp.models.boltzmann.streaming import StreamingSolver
 from fvqp.transport.diffusive_limit import DiffusiveLimit
 from fvqp.transport.ordinates import mesh_streaming
 from fvqp.transport.streaming import Scheme, Streaming

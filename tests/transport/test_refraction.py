@@ -11,7 +11,7 @@ from streaming_problems import SELF, UP
 
 from fvqp.errors import CaseError
 from fvqp.mesh import Mesh, build_mesh, shape_mesh
-from fvqp.models.streaming import StreamingSolver
+from fvqp.models.boltzmann.streaming import StreamingSolver
 from fvqp.transport.directions import Directions, gauss_legendre, lebedev, product
 from fvqp.transport.ordinates import mesh_streaming
 from fvqp.transport.refraction import Plane, acoustic_transmission

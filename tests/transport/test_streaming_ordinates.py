@@ -21,7 +21,7 @@ from transport_problems import skewed_quads
 from fvqp.errors import CaseError, FvqpError, MeshError
 from fvqp.mesh import Mesh, build_mesh, shape_mesh
 from fvqp.mesh.periodic import identified
-from fvqp.models.streaming import StreamingSolver
+from fvqp.models.boltzmann.streaming import StreamingSolver
 from fvqp.transport import ordinates
 from fvqp.transport.directions import Directions, gauss_legendre, lebedev, product
 from fvqp.transport.ordinates import BLOCKS, mesh_streaming

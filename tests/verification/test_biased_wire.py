@@ -16,10 +16,10 @@ from fvqp.collisions import InelasticCollisions, PhononBath
 from fvqp.energy import EnergyAxis
 from fvqp.materials import load_material
 from fvqp.mesh.shapes import shape_mesh
-from fvqp.models.device import Device, Reservoir
-from fvqp.models.kinetics import L, T
-from fvqp.models.operating_point import solve_point
-from fvqp.models.usadel import GapModel, Point, UsadelProblem
+from fvqp.models.usadel.device import Device, Reservoir
+from fvqp.models.usadel.kinetics import L, T
+from fvqp.models.usadel.operating_point import solve_point
+from fvqp.models.usadel.problem import GapModel, Point, UsadelProblem
 
 CASES = Path(__file__).parents[2] / "cases" / "nagaev1995"
 BIAS, BATH = 0.53e-3, 0.2

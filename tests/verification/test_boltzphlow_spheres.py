@@ -19,7 +19,7 @@ from fvqp.collisions import relative_velocity
 from fvqp.energy import EnergyAxis, bcs_weights
 from fvqp.materials import load_material
 from fvqp.models.boltzmann.rosenbrock import CUT
-from fvqp.models.strong_coupling import strong_coupling
+from fvqp.models.boltzmann.strong_coupling import strong_coupling
 from fvqp.spectral import alpha2f
 from fvqp.spectral.eliashberg_axis import retarded_root
 

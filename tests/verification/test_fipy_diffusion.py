@@ -22,11 +22,11 @@ from proximity_devices import METAL, THICKNESS, UNIT, WIDTH, XI
 from fvqp.energy import EnergyAxis
 from fvqp.mesh import Mesh
 from fvqp.mesh.fipy import cell_variable, from_fipy
-from fvqp.models.device import Device, Junction, Reservoir
-from fvqp.models.kinetics import L
 from fvqp.models.linear import TransportSolver
-from fvqp.models.operating_point import solve_point
-from fvqp.models.usadel import GapModel, Point, UsadelProblem
+from fvqp.models.usadel.device import Device, Junction, Reservoir
+from fvqp.models.usadel.kinetics import L
+from fvqp.models.usadel.operating_point import solve_point
+from fvqp.models.usadel.problem import GapModel, Point, UsadelProblem
 from fvqp.transport.operator_tables import Coefficients
 
 SELF = MPI.COMM_SELF

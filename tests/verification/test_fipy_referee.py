@@ -12,9 +12,9 @@ from wire_devices import ALUMINIUM, THICKNESS, WIDTH
 
 from fvqp.energy import EnergyAxis
 from fvqp.mesh import Mesh, shape_mesh
-from fvqp.models.device import Device, Reservoir
-from fvqp.models.kinetics import T
-from fvqp.models.usadel import GapModel, UsadelProblem
+from fvqp.models.usadel.device import Device, Reservoir
+from fvqp.models.usadel.kinetics import T
+from fvqp.models.usadel.problem import GapModel, UsadelProblem
 
 XI = ALUMINIUM.coherence_length
 WIDTHS = np.geomspace(0.2, 1.5, 24) * XI

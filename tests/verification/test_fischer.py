@@ -15,7 +15,7 @@ import xarray as xr
 from scipy import constants
 
 import fvqp
-from fvqp.models.driven import DrivenDistribution, effective_temperature, envelope
+from fvqp.models.boltzmann.driven import DrivenDistribution, effective_temperature, envelope
 
 CASE = Path(__file__).parents[2] / "cases" / "fischer2023" / "microwave_drive.toml"
 KAPPA, STEP, TAU0 = 1.764, 1.0 / 9.0, 438e-9

@@ -22,11 +22,11 @@ from fvqp.energy import EnergyAxis
 from fvqp.energy import thermal as distributions
 from fvqp.materials import Material
 from fvqp.mesh import Mesh, build_mesh
-from fvqp.models.device import Device, Junction, Reservoir
-from fvqp.models.operating_point import solve_point
-from fvqp.models.phase import PhaseSolver, Supercurrent
-from fvqp.models.slopes import conductances
-from fvqp.models.usadel import Point, UsadelProblem
+from fvqp.models.usadel.device import Device, Junction, Reservoir
+from fvqp.models.usadel.operating_point import solve_point
+from fvqp.models.usadel.phase import PhaseSolver, Supercurrent
+from fvqp.models.usadel.problem import Point, UsadelProblem
+from fvqp.models.usadel.slopes import conductances
 from fvqp.spectral import usadel
 from fvqp.transport.terminals import Terminal
 

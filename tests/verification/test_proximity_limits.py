@@ -10,8 +10,8 @@ from scipy.optimize import brentq, minimize_scalar
 
 from fvqp.energy import EnergyAxis
 from fvqp.gap import critical_temperature
-from fvqp.models.pairing_angle import UsadelEquation
-from fvqp.models.usadel import GapModel, UsadelProblem
+from fvqp.models.usadel.pairing_angle import UsadelEquation
+from fvqp.models.usadel.problem import GapModel, UsadelProblem
 
 BROADENING = 1e-6  # of the minigap
 

@@ -20,7 +20,7 @@ from fvqp.energy import EnergyAxis
 from fvqp.mesh import Mesh, read_mesh, shape_mesh
 from fvqp.models.boltzmann import BoltzmannProblem, Diffusion, Medium
 from fvqp.models.boltzmann.steady import SteadySolver, net_power
-from fvqp.models.streaming import StreamingSolver
+from fvqp.models.boltzmann.streaming import StreamingSolver
 from fvqp.transport.directions import cylindrical, lebedev, product, spherical
 from fvqp.transport.ordinates import mesh_streaming
 from fvqp.transport.streaming import Streaming

@@ -9,9 +9,9 @@ import pytest
 from wire_devices import CONDUCTANCE, line_mesh, wire
 
 from fvqp.energy import EnergyAxis
-from fvqp.models.operating_point import solve_point
-from fvqp.models.slopes import conductances
-from fvqp.models.usadel import GapModel, Point, Solution, UsadelProblem
+from fvqp.models.usadel.operating_point import solve_point
+from fvqp.models.usadel.problem import GapModel, Point, Solution, UsadelProblem
+from fvqp.models.usadel.slopes import conductances
 
 
 def both(

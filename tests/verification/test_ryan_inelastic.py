@@ -12,10 +12,10 @@ from wire_devices import line_mesh, wire
 import fvqp
 from fvqp.collisions import InelasticCollisions
 from fvqp.energy import EnergyAxis
-from fvqp.models.kinetics import L
-from fvqp.models.operating_point import solve_point
-from fvqp.models.slopes import conductances
-from fvqp.models.usadel import GapModel, Point, Solution, UsadelProblem
+from fvqp.models.usadel.kinetics import L
+from fvqp.models.usadel.operating_point import solve_point
+from fvqp.models.usadel.problem import GapModel, Point, Solution, UsadelProblem
+from fvqp.models.usadel.slopes import conductances
 
 pytestmark = pytest.mark.slow
 CASE = Path(__file__).parents[2] / "cases" / "ryan2026" / "fig11.toml"

@@ -16,9 +16,9 @@ from fvqp.case.usadel.build import build_mesh, build_problems, build_sweep
 from fvqp.case.usadel.schema import UsadelCase
 from fvqp.collisions import InelasticCollisions
 from fvqp.energy import EnergyAxis
-from fvqp.models import coupled_gap
-from fvqp.models.operating_point import Iteration, solve_point
-from fvqp.models.usadel import GapModel, Point, Solution, UsadelProblem
+from fvqp.models.usadel import coupled_gap
+from fvqp.models.usadel.operating_point import Iteration, solve_point
+from fvqp.models.usadel.problem import GapModel, Point, Solution, UsadelProblem
 from fvqp.solvers.newton import solve_linearized
 
 FIG_11 = Path(__file__).parents[2] / "cases" / "ryan2026" / "fig11.toml"

@@ -26,10 +26,10 @@ from wire_devices import (
 from fvqp.energy import EnergyAxis
 from fvqp.energy import thermal as distributions
 from fvqp.mesh import Mesh
-from fvqp.models.device import Device
-from fvqp.models.operating_point import solve_point
-from fvqp.models.slopes import conductances
-from fvqp.models.usadel import Point, UsadelProblem
+from fvqp.models.usadel.device import Device
+from fvqp.models.usadel.operating_point import solve_point
+from fvqp.models.usadel.problem import Point, UsadelProblem
+from fvqp.models.usadel.slopes import conductances
 from fvqp.spectral import usadel
 from fvqp.variation import refine
 

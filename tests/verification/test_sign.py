@@ -18,10 +18,10 @@ from fvqp.case import load_case
 from fvqp.case.usadel.build import build_mesh, build_problems
 from fvqp.collisions import InelasticCollisions
 from fvqp.energy import EnergyAxis
-from fvqp.models.device import Lead
-from fvqp.models.operating_point import solve_point
-from fvqp.models.slopes import conductances
-from fvqp.models.usadel import GapModel, Point, Solution, UsadelProblem
+from fvqp.models.usadel.device import Lead
+from fvqp.models.usadel.operating_point import solve_point
+from fvqp.models.usadel.problem import GapModel, Point, Solution, UsadelProblem
+from fvqp.models.usadel.slopes import conductances
 
 ROOT = Path(__file__).parents[2]
 

@@ -10,7 +10,7 @@ from streaming_problems import SELF, UP, advanced, flying_apart_error, sided
 from transport_problems import mixed_cells, named, skewed_quads
 
 from fvqp.mesh import Mesh, RawMesh, shape_mesh
-from fvqp.models.streaming import StreamingSolver
+from fvqp.models.boltzmann.streaming import StreamingSolver
 from fvqp.transport.directions import (
     RadialDirections,
     cylindrical,

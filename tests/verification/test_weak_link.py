@@ -14,8 +14,8 @@ from test_proximity_limits import exact_minigap
 from fvqp.errors import CaseError
 from fvqp.gap import equilibrium_gap
 from fvqp.mesh import shape_mesh
-from fvqp.models.device import Device, Junction, Reservoir
-from fvqp.models.weak_link import WeakLink
+from fvqp.models.usadel.device import Device, Junction, Reservoir
+from fvqp.models.usadel.weak_link import WeakLink
 from fvqp.spectral.quadrature import MatsubaraRule
 
 

@@ -17,7 +17,7 @@ from fvqp.case.boltzmann.build import BoltzmannSetup
 from fvqp.case.boltzmann.schema import BoltzmannCase
 from fvqp.collisions import quasiparticle_density, thermal
 from fvqp.errors import CaseError, FvqpError
-from fvqp.models.driven import (
+from fvqp.models.boltzmann.driven import (
     DrivenDensity,
     DrivenDistribution,
     absorption_rate,
@@ -25,7 +25,7 @@ from fvqp.models.driven import (
     effective_temperature,
     emission_rate,
 )
-from fvqp.models.rothwarf_taylor import RothwarfTaylor
+from fvqp.models.boltzmann.rothwarf_taylor import RothwarfTaylor
 from fvqp.results.dataset import SweepDataset
 from fvqp.typing import Floats
 

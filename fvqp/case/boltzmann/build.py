@@ -26,7 +26,7 @@ from fvqp.errors import CaseError
 from fvqp.gap import SelfConsistentGap, condensate_energy
 from fvqp.models.boltzmann import BoltzmannProblem, Medium, State
 from fvqp.models.boltzmann.medium import MediumCells
-from fvqp.models.strong_coupling import StrongCoupling
+from fvqp.models.boltzmann.strong_coupling import StrongCoupling
 from fvqp.typing import Floats
 
 #: Escape time in τ0^pb that keeps phonons in equilibrium with the bath to nine digits.

@@ -6,7 +6,7 @@ from fvqp.case.boltzmann.observable import BoltzmannSample
 from fvqp.collisions import pair_breaking_efficiency, thermal
 from fvqp.collisions.process import is_sink
 from fvqp.models.boltzmann import BoltzmannLedger
-from fvqp.models.efficiency import generation
+from fvqp.models.boltzmann.efficiency import generation
 
 #: Part of the energy inside below which a difference to the energy of equilibrium is rounding.
 ROUNDING = 1e-13

@@ -17,8 +17,8 @@ from fvqp.energy.bin_weights import Rule
 from fvqp.errors import CaseError
 from fvqp.gap import SelfConsistentGap
 from fvqp.materials import Material, load_material
-from fvqp.models.coupling import electron_phonon_coupling
-from fvqp.models.strong_coupling import StrongCoupling, strong_coupling
+from fvqp.models.boltzmann.coupling import electron_phonon_coupling
+from fvqp.models.boltzmann.strong_coupling import StrongCoupling, strong_coupling
 from fvqp.results.dataset import SweepDataset
 from fvqp.typing import Bools
 

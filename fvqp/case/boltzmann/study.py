@@ -23,7 +23,6 @@ from fvqp.case.evolution import recorded_times
 from fvqp.case.study import Line, PointRecorder, PointStudy
 from fvqp.collisions import PhotonDrive, quasiparticle_density, thermal
 from fvqp.errors import ConvergenceError
-from fvqp.models.at_power import steady_at_power
 from fvqp.models.boltzmann import (
     BoltzmannProblem,
     Moment,
@@ -32,6 +31,7 @@ from fvqp.models.boltzmann import (
     balanced_state,
     separate_cells,
 )
+from fvqp.models.boltzmann.at_power import steady_at_power
 from fvqp.models.boltzmann.cell_equations import CellEquations
 from fvqp.models.boltzmann.cell_steps import CellSteps
 from fvqp.results.dataset import SweepDataset

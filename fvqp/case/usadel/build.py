@@ -20,9 +20,9 @@ from fvqp.energy import EnergyAxis
 from fvqp.errors import CaseError, ConvergenceError
 from fvqp.materials import Material, load_material
 from fvqp.mesh import Mesh
-from fvqp.models.device import Device, Junction, Lead, Reservoir
-from fvqp.models.phase import Supercurrent
-from fvqp.models.usadel import GapModel, UsadelProblem
+from fvqp.models.usadel.device import Device, Junction, Lead, Reservoir
+from fvqp.models.usadel.phase import Supercurrent
+from fvqp.models.usadel.problem import GapModel, UsadelProblem
 from fvqp.study.energy_axis import coarse_axis, fitted_axis
 from fvqp.study.sweep import Sweep
 from fvqp.transport.operator import Transport

@@ -10,7 +10,7 @@ import numpy as np
 from mpi4py import MPI
 
 from fvqp.errors import ConvergenceError
-from fvqp.models.usadel import Solution, UsadelProblem
+from fvqp.models.usadel.problem import Solution, UsadelProblem
 from fvqp.spectral.usadel import gap_edge
 from fvqp.study.sweep import Sweep, chains, walk
 

@@ -21,9 +21,9 @@ from fvqp.case.usadel.schema import UsadelCase
 from fvqp.energy import EnergyAxis
 from fvqp.errors import CaseError, FvqpError
 from fvqp.mesh import Mesh
-from fvqp.models.operating_point import solve_point
-from fvqp.models.slopes import conductances
-from fvqp.models.usadel import Point, Solution, UsadelProblem
+from fvqp.models.usadel.operating_point import solve_point
+from fvqp.models.usadel.problem import Point, Solution, UsadelProblem
+from fvqp.models.usadel.slopes import conductances
 from fvqp.results.measured import conductance_points
 from fvqp.typing import Floats
 

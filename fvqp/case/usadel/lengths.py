@@ -14,8 +14,8 @@ from scipy.spatial import cKDTree
 
 from fvqp.case.sizes import lengths_row, region_sizes
 from fvqp.mesh.quality import cell_sizes
-from fvqp.models.kinetics import SpectralState
-from fvqp.models.usadel import UsadelProblem
+from fvqp.models.usadel.kinetics import SpectralState
+from fvqp.models.usadel.problem import UsadelProblem
 from fvqp.typing import Floats
 
 log = logging.getLogger(__name__)
@@ -109,7 +109,7 @@ def _median(values: Floats) -> float:
 
 def _charge_length(problem: UsadelProblem, gap: float, depairing: float) -> float:
     """Mean of the charge relaxation length ``√(𝒟_T/R_T)`` in ξ over energies, weighted with what they conduct
-    (`fvqp.models.axis_error`); infinite where charge does not relax."""
+    (`fvqp.models.usadel.axis_error`); infinite where charge does not relax."""
     spectrum = problem.kinetics.spectrum(SpectralState(np.array([gap]), np.array([depairing])))
     inverse = np.sqrt(spectrum.relaxation_T[0] / spectrum.diffusion_T[0])
     counts = (inverse > 0.0) & (problem.grid.energies < HIGHEST * gap)

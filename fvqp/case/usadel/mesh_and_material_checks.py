@@ -18,12 +18,12 @@ from fvqp.errors import CaseError, MeshError, suggestion
 from fvqp.gap import equilibrium_gap
 from fvqp.materials import BCS_RATIO, Material
 from fvqp.mesh import Mesh
-from fvqp.models.axis_error import axis_error
-from fvqp.models.gap_field import COLLAPSED
-from fvqp.models.kinetics import T
-from fvqp.models.neglected_charge import neglected_relaxation
-from fvqp.models.tunnelling import level_broadening
-from fvqp.models.usadel import Solution, UsadelProblem
+from fvqp.models.usadel.axis_error import axis_error
+from fvqp.models.usadel.gap_field import COLLAPSED
+from fvqp.models.usadel.kinetics import T
+from fvqp.models.usadel.neglected_charge import neglected_relaxation
+from fvqp.models.usadel.problem import Solution, UsadelProblem
+from fvqp.models.usadel.tunnelling import level_broadening
 
 log = logging.getLogger(__name__)
 

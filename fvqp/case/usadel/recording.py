@@ -14,10 +14,10 @@ from fvqp.case.recorder import Recorder
 from fvqp.case.usadel.comparison import elastic_sweep
 from fvqp.case.usadel.schema import UsadelCase
 from fvqp.errors import ConvergenceError, FvqpError, SuperconductivityDestroyed
-from fvqp.models.analytic import long_wire_conductance
-from fvqp.models.branches import GapBranch
-from fvqp.models.kinetics import L, T
-from fvqp.models.usadel import Solution, UsadelProblem
+from fvqp.models.usadel.analytic import long_wire_conductance
+from fvqp.models.usadel.branches import GapBranch
+from fvqp.models.usadel.kinetics import L, T
+from fvqp.models.usadel.problem import Solution, UsadelProblem
 from fvqp.results.dataset import Outcome, SweepDataset
 from fvqp.results.fields import FieldSeries
 from fvqp.results.folder import ResultsFolder

@@ -11,9 +11,9 @@ from fvqp.case import petsc_options as of
 from fvqp.case.usadel.schema import UsadelCase
 from fvqp.energy import EnergyAxis
 from fvqp.errors import ConvergenceError
-from fvqp.models.kinetics import T
 from fvqp.models.linear import TransportSolver
-from fvqp.models.usadel import UsadelProblem
+from fvqp.models.usadel.kinetics import T
+from fvqp.models.usadel.problem import UsadelProblem
 
 #: Energies of the trial solve, below the gap and above it.
 TRIAL = EnergyAxis(np.array([0.0, 1.5, 1.6]))

@@ -33,9 +33,9 @@ from fvqp.case.usadel.recording import UsadelRecorder
 from fvqp.case.usadel.schema import UsadelCase
 from fvqp.case.usadel.solvers import check_options
 from fvqp.errors import CaseError, ConvergenceError, FvqpError
-from fvqp.models.branches import GapBranch, follow_gap
-from fvqp.models.kinetics import KineticState, SpectralState
-from fvqp.models.usadel import Point, Solution, UsadelProblem
+from fvqp.models.usadel.branches import GapBranch, follow_gap
+from fvqp.models.usadel.kinetics import KineticState, SpectralState
+from fvqp.models.usadel.problem import Point, Solution, UsadelProblem
 from fvqp.parallel import WorkQueue
 from fvqp.results.checkpoint import Checkpoint
 from fvqp.results.folder import ResultsFolder

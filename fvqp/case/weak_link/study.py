@@ -19,8 +19,8 @@ from fvqp.case.weak_link.schema import WeakLinkCase, WeakLinkMetal
 from fvqp.errors import CaseError, ConvergenceError, MeshError
 from fvqp.materials import Material, load_material
 from fvqp.mesh import Mesh
-from fvqp.models.device import Device, Reservoir
-from fvqp.models.weak_link import WeakLink
+from fvqp.models.usadel.device import Device, Reservoir
+from fvqp.models.usadel.weak_link import WeakLink
 from fvqp.results.dataset import SweepDataset
 from fvqp.typing import Floats
 

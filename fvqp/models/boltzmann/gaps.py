@@ -11,10 +11,10 @@ from fvqp.collisions.threshold import carried_phonons
 from fvqp.energy import BinWeights
 from fvqp.errors import CaseError, ConvergenceError
 from fvqp.gap import GapUpdate
+from fvqp.models.boltzmann.lifted_phonons import cross_threshold, kept_share
 from fvqp.models.boltzmann.medium import MediumCells
 from fvqp.models.boltzmann.problem import BoltzmannProblem
 from fvqp.models.boltzmann.state import State
-from fvqp.models.lifted_phonons import cross_threshold, kept_share
 from fvqp.typing import Floats
 
 #: Most that a gap moves in a step at any tolerance, Δ0.

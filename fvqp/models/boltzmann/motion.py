@@ -16,7 +16,7 @@ import numpy as np
 from mpi4py import MPI
 
 from fvqp.errors import CaseError
-from fvqp.models.streaming import StreamingSolver
+from fvqp.models.boltzmann.streaming import StreamingSolver
 from fvqp.solvers.linear import LinearSolver
 from fvqp.solvers.numbering import Numbering
 from fvqp.transport.diffusive_limit import DiffusiveLimit

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import constants
 
-from fvqp.models.kinetics import L, T
+from fvqp.models.usadel.kinetics import L, T
 from fvqp.study.observable import UsadelField, UsadelSample
 from fvqp.typing import Floats
 

@@ -13,7 +13,7 @@ from scipy import constants
 
 import fvqp
 from fvqp.materials import load_material
-from fvqp.models.strong_coupling import StrongCoupling, strong_coupling
+from fvqp.models.boltzmann.strong_coupling import StrongCoupling, strong_coupling
 from fvqp.spectral import alpha2f
 
 RATES: dict[str, tuple[str, str]] = {

@@ -17,7 +17,7 @@ from transport_cases import APART, BESIDE, CHAIN, FILM, SPHERE, STRONG, TIN
 import fvqp
 from fvqp.errors import ConvergenceError
 from fvqp.materials import load_material
-from fvqp.models.coupling import gap_at
+from fvqp.models.boltzmann.coupling import gap_at
 
 
 @pytest.mark.slow

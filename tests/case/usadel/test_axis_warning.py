@@ -15,7 +15,7 @@ from said import write_case
 import fvqp
 from fvqp.case import load_case
 from fvqp.case.usadel.build import build_mesh, build_problems, build_sweep
-from fvqp.models.axis_error import axis_error
+from fvqp.models.usadel.axis_error import axis_error
 
 CASES = Path(__file__).parents[3] / "cases"
 WIRE: dict[str, Any] = {

@@ -14,8 +14,8 @@ from mpi4py import MPI
 
 from fvqp.energy import EnergyAxis
 from fvqp.errors import CaseError
-from fvqp.models.device import Device, Reservoir
-from fvqp.models.pairing_angle import BLOCK, UsadelEquation
+from fvqp.models.usadel.device import Device, Reservoir
+from fvqp.models.usadel.pairing_angle import BLOCK, UsadelEquation
 from fvqp.spectral.branch import SMALLEST_BROADENING
 from fvqp.spectral.pairing_angle import add_averages, local_angle
 from fvqp.spectral.quadrature import BinRule, MatsubaraRule

@@ -21,8 +21,8 @@ from scipy.sparse import csr_matrix
 
 from fvqp.errors import CaseError
 from fvqp.gap import equilibrium_gap
-from fvqp.models.device import Device
-from fvqp.models.pairing_angle import (
+from fvqp.models.usadel.device import Device
+from fvqp.models.usadel.pairing_angle import (
     HEIGHT,
     LAST_STEP,
     MAX_STEP,

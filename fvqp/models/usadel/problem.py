@@ -20,13 +20,13 @@ from fvqp.energy import EnergyAxis
 from fvqp.energy import thermal as distributions
 from fvqp.errors import CaseError
 from fvqp.gap import superfluid_density
-from fvqp.models.device import Device
-from fvqp.models.gap_field import GapField, GapModel, diffusive_spectra
-from fvqp.models.inelastic import Inelastic
-from fvqp.models.kinetics import BLOCK, Kinetics, KineticState, L, SpectralState, T, UnitResponses
 from fvqp.models.linear import TransportSolver
-from fvqp.models.phase import PhaseField, PhaseSolver, Supercurrent
-from fvqp.models.proximity import DOUBLES_OF_PROXIMITY
+from fvqp.models.usadel.device import Device
+from fvqp.models.usadel.gap_field import GapField, GapModel, diffusive_spectra
+from fvqp.models.usadel.inelastic import Inelastic
+from fvqp.models.usadel.kinetics import BLOCK, Kinetics, KineticState, L, SpectralState, T, UnitResponses
+from fvqp.models.usadel.phase import PhaseField, PhaseSolver, Supercurrent
+from fvqp.models.usadel.proximity import DOUBLES_OF_PROXIMITY
 from fvqp.solvers.fixed_point import solve_fixed_point
 from fvqp.solvers.newton import RESTART
 from fvqp.spectral.usadel import BinnedSpectrum
@@ -116,7 +116,7 @@ class UsadelProblem:
         gap: where the gap comes from.
         depairing: pair breaking in Δ0 that is not due to the supercurrent.
         spectra: ``local`` ones follow from the gap of their cell; ``diffusive`` ones are spatially coupled
-            (`fvqp.models.proximity`).
+            (`fvqp.models.usadel.proximity`).
         supercurrent: how a supercurrent is driven, if any.
         collisions: inelastic collisions of f_L; None without.
         coupling: whether the supercurrent couples f_L and f_T.

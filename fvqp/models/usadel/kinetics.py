@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 
 from fvqp.energy import EnergyAxis
-from fvqp.models.device import Device
 from fvqp.models.linear import TransportSolver
-from fvqp.models.proximity import Proximity
+from fvqp.models.usadel.device import Device
+from fvqp.models.usadel.proximity import Proximity
 from fvqp.spectral.usadel import BinnedSpectrum, bin_averages
 from fvqp.transport.operator import Operator, Transport
 from fvqp.transport.operator_tables import Coefficients
@@ -38,9 +38,8 @@ class SpectralState:
     Attributes:
         gap: ``(n_cells or 1,)`` Δ in Δ0.
         depairing: ``(n_cells or 1,)`` ζ in Δ0.
-        supercurrent_conductance: ``(n_faces,)`` conductance × phase drop (`fvqp.models.phase.PhaseField`),
-            None without
-            supercurrent.
+        supercurrent_conductance: ``(n_faces,)`` conductance × phase drop
+            (`fvqp.models.usadel.phase.PhaseField`), None without supercurrent.
     """
 
     gap: Floats

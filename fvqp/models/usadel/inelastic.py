@@ -1,6 +1,6 @@
 """Kinetics with inelastic collisions: all energies of all cells together.
 
-The equations are those of `fvqp.models.kinetics` less the collision integral,
+The equations are those of `fvqp.models.usadel.kinetics` less the collision integral,
 
     b − A x − c I(x) = 0,
 
@@ -21,7 +21,7 @@ from mpi4py import MPI
 
 from fvqp.collisions import CollisionSum, Spectra
 from fvqp.errors import ConvergenceError
-from fvqp.models.kinetics import Kinetics, KineticState, L, SpectralState, T
+from fvqp.models.usadel.kinetics import Kinetics, KineticState, L, SpectralState, T
 from fvqp.solvers.continuation import homotopy
 from fvqp.solvers.newton import FULL_STEPS, solve_linearized, solve_newton
 from fvqp.transport.operator import Operator

@@ -7,7 +7,7 @@ import numpy as np
 from fvqp.energy import EnergyAxis
 from fvqp.energy import thermal as distributions
 from fvqp.errors import CaseError
-from fvqp.models.usadel import UsadelProblem
+from fvqp.models.usadel.problem import UsadelProblem
 from fvqp.spectral.usadel import gap_edge, solve
 from fvqp.typing import Floats
 

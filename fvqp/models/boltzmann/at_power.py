@@ -16,9 +16,9 @@ from scipy.optimize import brentq
 from fvqp.collisions import PhotonDrive
 from fvqp.errors import CaseError, ConvergenceError
 from fvqp.models.boltzmann.cell_steady import SteadyState, balanced_state
+from fvqp.models.boltzmann.driven import drive_rate
 from fvqp.models.boltzmann.problem import BoltzmannProblem
 from fvqp.models.boltzmann.state import State
-from fvqp.models.driven import drive_rate
 
 log = logging.getLogger(__name__)
 

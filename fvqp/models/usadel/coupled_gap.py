@@ -1,7 +1,7 @@
 """A uniform gap and the distributions that collisions couple, as the unknowns of one Newton iteration.
 
-With the kinetic equations ``F(x, y) = 0`` (`fvqp.models.inelastic`) at ``y = ln Δ`` and the residual r of the
-gap equation, a step solves
+With the kinetic equations ``F(x, y) = 0`` (`fvqp.models.usadel.inelastic`) at ``y = ln Δ`` and the residual r
+of the gap equation, a step solves
 
     ( F_x  F_y ) ( δx )     ( F )
     ( r_x  r_y ) ( δy ) = − ( r )
@@ -16,9 +16,9 @@ import logging
 import numpy as np
 
 from fvqp.errors import ConvergenceError
-from fvqp.models.inelastic import Inelastic, InelasticSystem
-from fvqp.models.kinetics import KineticState, L, SpectralState
-from fvqp.models.usadel import UsadelProblem
+from fvqp.models.usadel.inelastic import Inelastic, InelasticSystem
+from fvqp.models.usadel.kinetics import KineticState, L, SpectralState
+from fvqp.models.usadel.problem import UsadelProblem
 from fvqp.solvers.newton import solve_linearized, solve_newton
 from fvqp.typing import Floats
 

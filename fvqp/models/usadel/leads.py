@@ -15,8 +15,8 @@ from scipy.optimize import brentq
 
 from fvqp.energy import thermal as distributions
 from fvqp.errors import CaseError, ConvergenceError
-from fvqp.models.kinetics import KineticState, L, T
-from fvqp.models.usadel import Point, Solution, UsadelProblem
+from fvqp.models.usadel.kinetics import KineticState, L, T
+from fvqp.models.usadel.problem import Point, Solution, UsadelProblem
 from fvqp.typing import Floats
 
 #: Temperatures k_BT that the energy axis must reach beyond the bias of a lead.

@@ -13,8 +13,8 @@ from fvqp.energy import EnergyAxis
 from fvqp.energy import thermal as distributions
 from fvqp.errors import CaseError, SuperconductivityDestroyed
 from fvqp.gap import equilibrium_gap, equilibrium_residual, gap_residual, gap_weights
-from fvqp.models.device import Device
-from fvqp.models.proximity import Proximity
+from fvqp.models.usadel.device import Device
+from fvqp.models.usadel.proximity import Proximity
 from fvqp.solvers.fixed_point import solve_fixed_point
 from fvqp.solvers.scalar_root import follow_root
 from fvqp.spectral.usadel import BinnedSpectrum, bin_averages

@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike
 
 from fvqp.errors import CaseError
 from fvqp.materials import Material, pair_breaking_time, recombination_constant
-from fvqp.models.coupling import gap_at, thermal_density
+from fvqp.models.boltzmann.coupling import gap_at, thermal_density
 from fvqp.typing import Floats
 
 

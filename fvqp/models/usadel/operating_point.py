@@ -10,12 +10,12 @@ from mpi4py import MPI
 from scipy import constants
 
 from fvqp.errors import ConvergenceError
-from fvqp.models.coupled_gap import solve_with_gap
-from fvqp.models.gap_field import LARGEST_CHANGE
-from fvqp.models.kinetics import KineticState, L, SpectralState
-from fvqp.models.leads import LeadUnknowns
-from fvqp.models.phase import PhaseField
-from fvqp.models.usadel import Point, Solution, UsadelProblem
+from fvqp.models.usadel.coupled_gap import solve_with_gap
+from fvqp.models.usadel.gap_field import LARGEST_CHANGE
+from fvqp.models.usadel.kinetics import KineticState, L, SpectralState
+from fvqp.models.usadel.leads import LeadUnknowns
+from fvqp.models.usadel.phase import PhaseField
+from fvqp.models.usadel.problem import Point, Solution, UsadelProblem
 from fvqp.solvers.continuation import jumps_between
 from fvqp.solvers.fixed_point import solve_fixed_point
 from fvqp.solvers.pseudo_transient import pseudo_transient_continuation

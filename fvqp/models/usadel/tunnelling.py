@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.spatial import cKDTree
 
-from fvqp.models.device import Device, Junction
+from fvqp.models.usadel.device import Device, Junction
 from fvqp.transport.operator import Transport
 from fvqp.typing import Floats
 

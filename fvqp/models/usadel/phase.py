@@ -11,8 +11,8 @@ from mpi4py import MPI
 from scipy import constants
 
 from fvqp.errors import CaseError, ConvergenceError, shown
-from fvqp.models.device import Device
 from fvqp.models.linear import TransportSolver
+from fvqp.models.usadel.device import Device
 from fvqp.transport.operator import Operator, Transport
 from fvqp.transport.operator_tables import Coefficients
 from fvqp.transport.terminals import Terminal

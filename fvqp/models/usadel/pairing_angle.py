@@ -18,7 +18,7 @@ from mpi4py import MPI
 from numpy.typing import NDArray
 
 from fvqp.errors import ConvergenceError
-from fvqp.models.device import Device
+from fvqp.models.usadel.device import Device
 from fvqp.solvers.complex_systems import ComplexSystems
 from fvqp.solvers.krylov import available
 from fvqp.solvers.linear import LinearSolver

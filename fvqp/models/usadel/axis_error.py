@@ -17,7 +17,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from fvqp.energy import thermal as distributions
-from fvqp.models.usadel import UsadelProblem
+from fvqp.models.usadel.problem import UsadelProblem
 from fvqp.spectral.usadel import BinnedSpectrum, bin_averages
 from fvqp.typing import Floats
 

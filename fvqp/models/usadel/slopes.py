@@ -17,9 +17,9 @@ from mpi4py import MPI
 
 from fvqp.energy import thermal as distributions
 from fvqp.errors import ConvergenceError
-from fvqp.models.kinetics import KineticState, L, SpectralState, T
-from fvqp.models.operating_point import Iteration
-from fvqp.models.usadel import Solution, UsadelProblem
+from fvqp.models.usadel.kinetics import KineticState, L, SpectralState, T
+from fvqp.models.usadel.operating_point import Iteration
+from fvqp.models.usadel.problem import Solution, UsadelProblem
 from fvqp.solvers.matrix_free import gmres
 from fvqp.typing import Floats
 

@@ -14,7 +14,7 @@ from fvqp.energy.bin_weights import Rule
 from fvqp.errors import CaseError
 from fvqp.gap.family import SpectralFamily, gap_family
 from fvqp.materials import Material
-from fvqp.models.coupling import eliashberg_weights, interaction
+from fvqp.models.boltzmann.coupling import eliashberg_weights, interaction
 from fvqp.spectral.alpha2f import K_B, MEV, Alpha2F, characteristic_time
 from fvqp.spectral.eliashberg import EliashbergSpectrum, solve
 from fvqp.spectral.eliashberg_matsubara import critical_temperature

@@ -15,8 +15,8 @@ import numpy as np
 from mpi4py import MPI
 
 from fvqp.collisions import Spectra
-from fvqp.models.kinetics import L, T
-from fvqp.models.usadel import Solution, UsadelProblem
+from fvqp.models.usadel.kinetics import L, T
+from fvqp.models.usadel.problem import Solution, UsadelProblem
 from fvqp.solvers.matrix_free import gmres
 from fvqp.typing import Floats
 

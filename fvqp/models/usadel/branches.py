@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from fvqp.errors import CaseError, ConvergenceError
-from fvqp.models.leads import LeadUnknowns
-from fvqp.models.operating_point import Iteration, solve_point
-from fvqp.models.usadel import Point, UsadelProblem
+from fvqp.models.usadel.leads import LeadUnknowns
+from fvqp.models.usadel.operating_point import Iteration, solve_point
+from fvqp.models.usadel.problem import Point, UsadelProblem
 from fvqp.solvers.continuation import CurvePoint, Report, follow_branch
 from fvqp.typing import Floats
 
