@@ -12,11 +12,11 @@ set_default_threads()
 
 if TYPE_CHECKING:
     from fvqp.case import load_case as load_case
+    from fvqp.case.boltzmann.boundary import BoundaryTable as BoundaryTable
     from fvqp.case.boltzmann.observable import BoltzmannObservable as BoltzmannObservable
     from fvqp.case.process import ProcessTable as ProcessTable
     from fvqp.case.run import check as check
     from fvqp.case.run import run as run
-    from fvqp.case.transport.boundary import BoundaryTable as BoundaryTable
     from fvqp.energy import EnergyAxis as EnergyAxis
     from fvqp.materials import Material as Material
     from fvqp.materials import load_material as load_material
@@ -50,7 +50,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "BoltzmannObservable": "fvqp.case.boltzmann.observable",
     "BoltzmannProblem": "fvqp.models.boltzmann",
-    "BoundaryTable": "fvqp.case.transport.boundary",
+    "BoundaryTable": "fvqp.case.boltzmann.boundary",
     "Device": "fvqp.models.usadel.device",
     "EnergyAxis": "fvqp.energy",
     "GapModel": "fvqp.models.usadel.gap_field",

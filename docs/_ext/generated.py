@@ -31,11 +31,10 @@ from sphinx.util.docutils import SphinxDirective
 
 from fvqp import cli
 from fvqp.case import quantities
+from fvqp.case.boltzmann.boundary import BoundaryTable, Transmission
 from fvqp.case.models import MODELS, result_names, schema
 from fvqp.case.process import ProcessTable
 from fvqp.case.tables import Case, Table
-from fvqp.case.transport.boundaries import Transmission
-from fvqp.case.transport.boundary import BoundaryTable
 
 QUANTITIES = {
     "m": ("length", "11 um"),
@@ -82,17 +81,19 @@ PLAIN = {str: "text", bool: "true or false", int: "whole number", float: "number
 def title(table: type[BaseModel]) -> str:
     """Name of a table of the schema without that of its model."""
     name = table.__name__.removesuffix("Table")
-    return name.removeprefix(model(table).title().replace("_", "")) or name
+    for prefix in MODELS:
+        name = name.removeprefix(prefix.title().replace("_", "")) or name
+    return name
 
 
-def model(table: type[BaseModel]) -> str:
-    """Module of `fvqp.case` that a table is in."""
+def package(table: type[BaseModel]) -> str:
+    """Package or module of `fvqp.case` that a table is in."""
     return table.__module__.removeprefix("fvqp.case.").split(".")[0]
 
 
 def label(table: type[BaseModel]) -> str:
     """Target of a table of the schema; models have tables of the same titles."""
-    return f"{model(table)}-{table.__name__.lower()}"
+    return f"{package(table)}-{table.__name__.lower()}"
 
 
 def kind(annotation: Any) -> str:
@@ -162,7 +163,7 @@ def case_table(name: str, additions: str = "") -> list[str]:
     module, _, cls = name.rpartition(".")
     table: type[BaseModel] = vars(import_module(f"fvqp.case.{module}"))[cls]
     if issubclass(table, Case) and table.HAS_PROCESSES:
-        table = schema(module.partition(".")[0])
+        table = schema(*typing.get_args(table.model_fields["model"].annotation))
     documented: dict[str, list[str]] = {}
     for of in table.__mro__:
         if issubclass(of, BaseModel) and of is not BaseModel:

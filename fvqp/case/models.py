@@ -26,21 +26,21 @@ from fvqp.results.result import Result
 if TYPE_CHECKING:
     from fvqp.case.study import Study
 
-#: What a case can name: packages of ``fvqp.case`` with modules ``schema`` (``CASE``, the class of its cases),
-#: ``checks`` (``problems(case)``: keys that contradict one another or go unused, with messages;
+#: What a case can name → package of ``fvqp.case`` with modules ``schema`` (``CASES``, the classes of cases by
+#: model), ``checks`` (``problems(case)``: keys that contradict one another or go unused, with messages;
 #: ``check_case(case)``: what takes the results of earlier runs to know; either may be missing) and ``study``
 #: (``STUDY``, the class of its studies: :class:`fvqp.case.study.Study`). Loaded when a case names it: a model
 #: brings much that others do not need.
-MODELS = (
-    "usadel",
-    "boltzmann",
-    "transport",
-    "eliashberg",
-    "clusters",
-    "localized",
-    "stages",
-    "weak_link",
-)
+MODELS = {
+    "usadel": "usadel",
+    "boltzmann": "boltzmann",
+    "transport": "boltzmann",
+    "eliashberg": "eliashberg",
+    "clusters": "clusters",
+    "localized": "localized",
+    "stages": "stages",
+    "weak_link": "weak_link",
+}
 
 #: What is to be changed in a case of a model whose equations find no solution.
 REMEDIES = {
@@ -60,12 +60,12 @@ EVOLVING = "change evolution.tolerance or evolution.method"
 
 
 def _module(model: str, name: str) -> Any:
-    return import_module(f"fvqp.case.{model}.{name}")
+    return import_module(f"fvqp.case.{MODELS[model]}.{name}")
 
 
 def schema(model: str) -> type[Case]:
     """The class of a model's cases."""
-    found: type[Case] = _module(model, "schema").CASE
+    found: type[Case] = _module(model, "schema").CASES[model]
     if not found.HAS_PROCESSES:
         return found
     from fvqp.case.process import with_processes

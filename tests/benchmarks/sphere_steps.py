@@ -15,8 +15,8 @@ from mpi4py import MPI
 from ranks import compare
 
 from fvqp.case import load_case
-from fvqp.case.transport.build import build_setup
-from fvqp.case.transport.schema import TransportCase
+from fvqp.case.boltzmann.build import build_setup
+from fvqp.case.boltzmann.schema import TransportCase
 from fvqp.models.boltzmann.evolution import evolve
 
 CASE = Path(__file__).parents[2] / "cases" / "boltzphlow2026" / "sphere_pulse.toml"

@@ -17,9 +17,9 @@ from transport_cases import FILM
 
 import fvqp
 from fvqp.case import case_from_dict, load_case
+from fvqp.case.boltzmann.recording import BoltzmannRecorder
 from fvqp.case.models import result_names
 from fvqp.case.quantities import Time
-from fvqp.case.transport.recording import TransportRecorder
 from fvqp.collisions import ConstantTrapping
 from fvqp.errors import CaseError
 from fvqp.results import open_result
@@ -127,7 +127,7 @@ def test_a_file_in_the_package_is_a_process(added_file: Added) -> None:  # noqa:
 
 def test_a_file_in_the_package_is_a_boundary_condition(added_file: Added) -> None:  # noqa: F811
     added_file(
-        "fvqp.case.transport.walls",
+        "fvqp.case.boltzmann.walls",
         """
         from fvqp import BoundaryTable
         from fvqp.transport.walls import Wall
@@ -252,17 +252,17 @@ def test_a_boundary_condition_that_is_registered() -> None:
 def test_observables_that_are_registered_and_resumed(tmp_path: Any, monkeypatch: Any) -> None:
     """A run goes on with observables that it did not have before; their earlier values are NaN."""
     fvqp.register(Region)
-    record = TransportRecorder.record
+    record = BoltzmannRecorder.record
 
-    def stopped(self: Any, number: int, moment: Any) -> None:
-        record(self, number, moment)
-        if number == 2:
+    def stopped(self: Any, place: tuple[int, ...], *more: Any) -> None:
+        record(self, place, *more)
+        if place == (2,):
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(TransportRecorder, "record", stopped)
+    monkeypatch.setattr(BoltzmannRecorder, "record", stopped)
     with pytest.raises(KeyboardInterrupt):
         run({}, out=tmp_path / "out")
-    monkeypatch.setattr(TransportRecorder, "record", record)
+    monkeypatch.setattr(BoltzmannRecorder, "record", record)
     fvqp.register(MeanEnergy)
     run({}, out=tmp_path / "out", resume=True)
     data = open_result(tmp_path / "out").dataset
@@ -324,7 +324,7 @@ def test_names_that_are_taken() -> None:
         (MeanEnergy, "energy", 'Named.name: "energy" is a name of results.nc already; choose another name'),
         (MeanEnergy, "n_qp_cell", "is the observable fvqp.case.boltzmann.observables.fields.CellDensity; ch"),
         (Drain, "microwaves", "is the process fvqp.case.processes.microwaves.Microwave; choose another name"),
-        (Half, "transmission", "is the boundary condition fvqp.case.transport.walls.transmission.WallTable"),
+        (Half, "transmission", "is the boundary condition fvqp.case.boltzmann.walls.transmission.WallTable"),
         (Half, "a wall", "Named.name: expected letters, digits and _, got 'a wall'"),
     )
     for base, name, words in taken:

@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 
 from fvqp.case import load_case
-from fvqp.case.transport.schema import TransportCase
+from fvqp.case.boltzmann.schema import TransportCase
 
 
 def rounding(path: Path, found: xr.Dataset) -> float:

@@ -10,15 +10,15 @@ from pathlib import Path
 from mpi4py import MPI
 from transport_cases import SPHERE
 
+from fvqp.case.boltzmann.build import BoltzmannSetup, build_setup
+from fvqp.case.boltzmann.sizes import LOOSE, OF_RUN, RECORDED
 from fvqp.case.reading import case_from_dict
-from fvqp.case.transport.build import TransportSetup, build_setup
-from fvqp.case.transport.sizes import LOOSE, OF_RUN, RECORDED
 from fvqp.errors import ConvergenceError
 from fvqp.models.boltzmann.evolution import evolve
 from fvqp.models.boltzmann.linearized import Linearized
 
 
-def setup_of(shells: int) -> TransportSetup:
+def setup_of(shells: int) -> BoltzmannSetup:
     data = copy.deepcopy(SPHERE)
     data["body"]["shells"] = shells
     data["gap"] = {"model": "fixed"}
@@ -28,13 +28,13 @@ def setup_of(shells: int) -> TransportSetup:
     return build_setup(case_from_dict(data), MPI.COMM_SELF)
 
 
-def evolved(setup: TransportSetup) -> None:
+def evolved(setup: BoltzmannSetup) -> None:
     """Steps so long that motion and collisions are solved as one system."""
     for _ in evolve(setup.problem, setup.state, [1.0], tolerance=0.1):
         pass
 
 
-def all_iterations(setup: TransportSetup) -> None:
+def all_iterations(setup: BoltzmannSetup) -> None:
     """A solution that is never accurate enough."""
     problem, state = setup.problem, setup.state
     here = problem.at(state.gap)

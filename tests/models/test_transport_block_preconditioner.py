@@ -11,8 +11,8 @@ from case_keys import put
 from mpi4py import MPI
 from transport_cases import FILM
 
+from fvqp.case.boltzmann.build import build_setup
 from fvqp.case.reading import case_from_dict
-from fvqp.case.transport.build import build_setup
 from fvqp.models.boltzmann import BoltzmannProblem, cell_solver
 from fvqp.models.boltzmann.evolution import evolve
 from fvqp.models.boltzmann.linearized import Linearized

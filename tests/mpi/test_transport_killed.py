@@ -32,22 +32,22 @@ KILLED = f"""
 import os, signal, sys
 from mpi4py import MPI
 from fvqp import cli
-from fvqp.case.transport.recording import TransportRecorder
+from fvqp.case.boltzmann.recording import BoltzmannRecorder
 from fvqp.models.boltzmann import BoltzmannEquations
 from fvqp.results import ResultsFolder
-record, rates, save, recorded = TransportRecorder.record, BoltzmannEquations.rates, ResultsFolder.save, []
+record, rates, save, recorded = BoltzmannRecorder.record, BoltzmannEquations.rates, ResultsFolder.save, []
 def always(self, mesh, checkpoint, force=False):
     return save(self, mesh, checkpoint, force=True)
-def counted(self, number, moment):
-    record(self, number, moment)
-    recorded.append(number)
+def counted(self, place, *more):
+    record(self, place, *more)
+    recorded.append(place)
 def killed(self, *given):
     if len(recorded) == {KNOWN}:
         MPI.COMM_WORLD.Barrier()  # all have the checkpoint behind them
         if MPI.COMM_WORLD.rank == MPI.COMM_WORLD.size - 1:
             os.kill(os.getpid(), signal.SIGKILL)
     return rates(self, *given)
-TransportRecorder.record, BoltzmannEquations.rates, ResultsFolder.save = counted, killed, always
+BoltzmannRecorder.record, BoltzmannEquations.rates, ResultsFolder.save = counted, killed, always
 sys.exit(cli.main(sys.argv[1:]))
 """
 

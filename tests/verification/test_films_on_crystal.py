@@ -11,8 +11,8 @@ import pytest
 from mpi4py import MPI
 
 import fvqp
+from fvqp.case.boltzmann.build import build_setup
 from fvqp.case.reading import case_from_dict
-from fvqp.case.transport.build import build_setup
 
 CASE = Path(__file__).parents[2] / "cases" / "devices" / "films_on_crystal.toml"
 COARSE = ["energies.width=0.25 Delta0", "energies.growth=0.15", "evolution.points_per_decade=4"]

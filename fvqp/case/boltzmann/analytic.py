@@ -92,7 +92,7 @@ class ClosedForms:
             if figure.kind not in SHOWS:
                 shown = ", ".join(f'"{kind}"' for kind in SHOWS)
                 raise CaseError(f'{key}: there are closed forms for {shown}, not for "{figure.kind}"')
-            if reason and (figure.kind != "lifetimes" or setup.strong is not None):
+            if reason and (figure.kind != "lifetimes" or setup.reference.strong is not None):
                 raise CaseError(f"{key}: the case has no closed form: {reason}")
             name = SHOWS[figure.kind]
             if case.evolution is not None and name not in DECAYS:
@@ -121,7 +121,7 @@ class ClosedForms:
         """
         if "rates" not in self.names:
             return {}
-        coupling, grid = self.setup.collisions.coupling, self.setup.grid
+        coupling, grid = self.setup.reference.coupling, self.setup.grid
         emitted, broken = np.full(grid.n, np.nan), np.full(grid.n_phonon, np.nan)
         if gap > 0.0:
             above, pairs = grid.energies > gap, grid.phonon_energies > 2.0 * gap
@@ -197,7 +197,7 @@ class ClosedForms:
             power: that leaves with phonons above twice the gap, W/m³.
         """
         setup, units, gap = self.setup, self.setup.units, self.setup.gap
-        coupling = setup.collisions.coupling
+        coupling = setup.reference.coupling
         escape = self.case.phonons.escape
         assert escape is not None
         trapping = escape.seconds / units.time / coupling.pair_breaking_time * gap
@@ -220,7 +220,7 @@ class ClosedForms:
             photons: n̄, infinite where spontaneous emission does not count.
         """
         setup, units, gap = self.setup, self.setup.units, self.setup.gap
-        coupling, energies = setup.collisions.coupling, setup.grid.energies
+        coupling, energies = setup.reference.coupling, setup.grid.energies
         (mode,) = self.case.microwaves
         energy, bath = mode.photon_energy.in_delta0(units.energy), units.temperature(temperature)
         effective = float(effective_temperature(coupling.kappa, rate, energy, 1.0, gap))
@@ -277,7 +277,7 @@ class ClosedForms:
         if not self.names - {"rates"}:
             return [{} for _ in times]
         setup, units, gap = self.setup, self.setup.units, self.setup.gap
-        coupling, escape, trapping = setup.collisions.coupling, self.case.phonons.escape, self.case.trapping
+        coupling, escape, trapping = setup.reference.coupling, self.case.phonons.escape, self.case.trapping
         bin_weights = setup.bin_weights(gap)
         bath = thermal(setup.grid, units.temperature(temperature)).f
         model = RothwarfTaylor(
@@ -294,9 +294,9 @@ class ClosedForms:
 
 def _missing(case: BoltzmannCase, setup: BoltzmannSetup) -> str:
     """Why a case has no closed form; empty if it has one."""
-    if setup.strong is not None:
+    if setup.reference.strong is not None:
         return 'they are those of spectrum.model = "bcs"'
-    if setup.self_consistent is not None:
+    if setup.problem.gap_follows:
         return 'it needs gap.model = "fixed"'
     if case.injections:
         return "there is none with injections"

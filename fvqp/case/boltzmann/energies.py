@@ -1,14 +1,18 @@
-"""Energy axes of kinetic models: limits from the gaps that an axis has to hold, and bins between them."""
+"""Energy axes of films and bodies: limits from the gaps that an axis has to hold, and bins between them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from fvqp.case.boltzmann.materials import CaseMaterial
-from fvqp.case.boltzmann.schema import MAX_BINS, Energies
+from fvqp.case.boltzmann.materials import CaseMaterial, stationary_gap
+from fvqp.case.boltzmann.schema import MAX_BINS, AnyCase, BoltzmannCase, Energies, Region
+from fvqp.case.scales import Units
 from fvqp.energy import EnergyAxis
 from fvqp.errors import CaseError
+
+#: Bins above which photon steps have to be asked for; the uniform axis is far smaller then.
+MAX_BY_DEFAULT = 3000
 
 
 class AxisLimits(NamedTuple):
@@ -25,6 +29,47 @@ class AxisLimits(NamedTuple):
     lowest: float
     highest: float
     phonons: float | None
+
+
+def energy_axis(
+    case: AnyCase, units: Units, reference: CaseMaterial, own: Mapping[str, CaseMaterial]
+) -> EnergyAxis:
+    """Return bins of quasiparticles and energies of phonons; raise `CaseError`.
+
+    Args:
+        case, units: as named.
+        reference: the material of the case.
+        own: those of regions that have another one.
+    """
+    film = isinstance(case, BoltzmannCase)
+    if case.energies.spacing == "steps" and not film:
+        raise CaseError(
+            'energies.spacing: "steps" is for model = "boltzmann"; expected "uniform" or "graded"'
+        )
+    places = {"": Region(), **case.regions}
+    found = [stationary_gap(case, units, own.get(name, reference), region) for name, region in places.items()]
+    gaps = [gap for gap in found if gap is not None]
+    varies = case.gap.model == "follows" or case.gap_profile is not None
+    limits = axis_limits(case.energies, case.source, [reference, *own.values()], gaps, follows=varies)
+    if isinstance(case, BoltzmannCase):
+        gap = gaps[0] if gaps else 1.0
+        if limits.phonons is not None and limits.phonons < 2.0 * max(gap, limits.lowest):
+            raise CaseError(
+                f"{case.source}: energies.phonon_maximum: {limits.phonons:.4g} Delta0 is below twice the "
+                "gap: no phonon could break a pair, and quasiparticles could not recombine"
+            )
+        if grid := _stepped(case, units.energy, gap, limits.phonons):
+            return grid
+    elif case.resonator is not None:
+        probe = case.resonator.photon_energy.in_delta0(units.energy)
+        if probe >= limits.maximum:
+            raise CaseError(
+                f"resonator.photon_energy: {probe:.4g} Delta0 is not below energies.maximum of "
+                f"{limits.maximum:.4g} Delta0: what photons lift would be off the axis"
+            )
+    # without localized states, a gap inside a bin of a body shares its states between two
+    below = 1 if film or case.localization is None else 2
+    return spaced_axis(case.energies, case.source, limits, below=below)
 
 
 def axis_limits(
@@ -95,3 +140,47 @@ def spaced_axis(energies: Energies, source: str, limits: AxisLimits, *, below: i
         )
     except CaseError as error:
         raise CaseError(f"{source}: energies: {error}") from None
+
+
+def _stepped(case: BoltzmannCase, delta0: float, gap: float, top: float | None) -> EnergyAxis | None:
+    """Bins that repeat at every photon step; None where the case has other ones.
+
+    Args:
+        case: as named.
+        delta0: joule.
+        gap: that stays, and largest phonon energy or None; Δ0.
+    """
+    energies, photons = case.energies, {mode.photon_energy.in_delta0(delta0) for mode in case.microwaves}
+    if energies.spacing not in (None, "steps"):
+        return None
+    key = f"{case.source}: energies.spacing"
+    step = max(photons, default=0.0)
+    reason = ""
+    if len(photons) != 1 or not step < 2.0 * gap:
+        reason = "microwaves of one photon energy below twice the gap"
+    elif case.gap.model != "fixed":
+        reason = 'gap.model = "fixed"'
+    elif case.spectrum.model != "bcs":
+        reason = 'spectrum.model = "bcs"'
+    elif case.collisions.evaluation == "direct":
+        reason = 'collisions.evaluation = "graded" or "auto"'
+    elif any(injection.of == "quasiparticles" for injection in case.injections):
+        # They are shared between neighbouring bins, however narrow one of them is.
+        reason = "no injections of quasiparticles"
+    if energies.spacing is None and (reason or energies.rule == "linear" or energies.lowest_gap is not None):
+        return None
+    if reason:
+        raise CaseError(f'{key}: "steps" needs {reason}')
+    width, maximum = (energy.in_delta0(delta0) for energy in (energies.width, energies.maximum))
+    at_least = (maximum - gap) / min(step, width)
+    if at_least <= MAX_BINS:
+        try:
+            grid = EnergyAxis.stepped(maximum, gap=gap, step=step, width=width, phonon_maximum=top)
+        except CaseError as error:
+            raise CaseError(f"{case.source}: energies: {error}") from None
+        if grid.n <= (MAX_BINS if energies.spacing else MAX_BY_DEFAULT):
+            return grid
+        at_least = grid.n
+    if energies.spacing is None:
+        return None
+    raise CaseError(f'{key}: "steps" makes {at_least:.3g} bins or more, at most {MAX_BINS} are possible')

@@ -1,4 +1,4 @@
-"""Superconductors of kinetic models: materials, and spectra that decide their numbers."""
+"""Superconductors of films and bodies: materials, and spectra that decide their numbers."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy import constants
 
-from fvqp.case.boltzmann.schema import Gap, MaterialTable, Spectrum
+from fvqp.case.boltzmann.schema import AnyCase, Gap, MaterialTable, Region, Spectrum
 from fvqp.case.interaction import resolved
 from fvqp.case.scales import Units
 from fvqp.collisions import Coupling
@@ -20,7 +20,6 @@ from fvqp.materials import Material, load_material
 from fvqp.models.boltzmann.coupling import electron_phonon_coupling
 from fvqp.models.boltzmann.strong_coupling import StrongCoupling, strong_coupling
 from fvqp.results.dataset import SweepDataset
-from fvqp.typing import Bools
 
 log = logging.getLogger(__name__)
 
@@ -75,16 +74,17 @@ class CaseMaterial:
         breaking = self.coupling.pair_breaking_time * time
         return [*rows, ("times", f"tau0 = {time:.4g} s, tau0_pb = {breaking:.4g} s")]
 
-    def define_spectrum(self, sweep: SweepDataset, grid: EnergyAxis, active: Bools) -> None:
+    def define_spectrum(self, sweep: SweepDataset, grid: EnergyAxis, rule: Rule) -> None:
         """Add renormalization and interaction of Eliashberg theory to results, if it has them.
 
         Args:
             sweep: results with the dimensions ``energy`` and ``omega``.
             grid: their energies.
-            active: bins with states, ``(N,)``.
+            rule: counting of states.
         """
         if self.strong is None:
             return
+        active = self.strong.bin_weights(grid, rule).active[0]
         factor = np.where(active, self.strong.renormalization_of_bins(grid), np.nan)
         sweep.set_coordinate("renormalization", ("energy",), factor)
         sweep.set_coordinate("interaction", ("omega",), self.strong.interaction(grid))
@@ -209,3 +209,19 @@ def _chosen(given: MaterialTable, where: str, model: str, *, own_times: bool) ->
     if not material.gap > 0.0:
         raise CaseError(f"{where}.name: {material.name} is a normal metal; it has no gap")
     return material
+
+
+def stationary_gap(case: AnyCase, units: Units, here: CaseMaterial, region: Region) -> float | None:
+    """Fixed gap of a region made of ``here``, in Δ0 of the reference; None where there is no such."""
+    if region.insulator:
+        return None
+    unit = units.energy
+    cold = here.material.gap / unit
+    if here.strong is not None and case.gap.model == "fixed":
+        return here.strong.gap * cold
+    if region.gap is not None:
+        return region.gap.in_joule(here.material.gap) / unit
+    given = case.gap
+    if given.model == "follows":
+        return None
+    return cold if given.value is None or region.material is not None else given.value.in_delta0(unit)

@@ -10,8 +10,8 @@ from typing import Any, ClassVar
 import numpy as np
 from mpi4py import MPI
 
+from fvqp.case.boltzmann.build import BoltzmannSetup
 from fvqp.case.boltzmann.resonator import RESPONSE, Probed
-from fvqp.case.scales import Units
 from fvqp.collisions import ElectronPhonon, Pair, inverse_lifetimes
 from fvqp.collisions.observables import InverseLifetimes
 from fvqp.collisions.process import is_sink
@@ -20,14 +20,14 @@ from fvqp.models.boltzmann import BoltzmannLedger, BoltzmannProblem, Moment, Sta
 from fvqp.models.boltzmann.steady import net_power
 from fvqp.registry import Registry
 from fvqp.results.observable import Observable, Variable, wrong
-from fvqp.typing import Floats, Ints
+from fvqp.typing import Floats
 
 #: Ranges of energy that are counted unless the case says which.
 RANGES = 5
 
 
 class BoltzmannRun:
-    """A run of the Boltzmann or the transport model, as its observables know it.
+    """A run of a film or a body, as its observables know it.
 
     Attributes:
         case, setup: as named.
@@ -38,14 +38,11 @@ class BoltzmannRun:
         volume: of the body, in its mesh's measure.
     """
 
-    def __init__(
-        self, case: Any, setup: Any, problem: BoltzmannProblem, regions: Mapping[str, Ints] | None = None
-    ) -> None:
-        self.case, self.setup, self.problem = case, setup, problem
-        self.units: Units = setup.units
-        self.regions = regions or {}
+    def __init__(self, case: Any, setup: BoltzmannSetup) -> None:
+        self.case, self.setup, self.problem = case, setup, setup.problem
+        self.units, self.regions = setup.units, setup.regions
         self.film = case.model == "boltzmann"
-        self.volume = float(self.sum(problem.cells.volume))
+        self.volume = float(self.sum(self.problem.cells.volume))
 
     def recorded(self) -> list[BoltzmannObservable]:
         """Return the observables that are recorded."""

@@ -234,4 +234,4 @@ class ClustersCase(Case):
         return decisive
 
 
-CASE = ClustersCase
+CASES = {"clusters": ClustersCase}

@@ -59,4 +59,4 @@ class EliashbergCase(Case):
     figures: tuple[EliashbergFigure, ...] = ()
 
 
-CASE = EliashbergCase
+CASES = {"eliashberg": EliashbergCase}

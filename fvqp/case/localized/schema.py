@@ -242,4 +242,4 @@ class LocalizedCase(Case):
         return decisive
 
 
-CASE = LocalizedCase
+CASES = {"localized": LocalizedCase}

@@ -6,13 +6,13 @@ from mpi4py import MPI
 from pydantic import BaseModel
 
 from fvqp.case import models
+from fvqp.case.boltzmann.schema import TransportCase
 from fvqp.case.clusters.schema import Arrivals
 from fvqp.case.earlier import Earlier
 from fvqp.case.geometry import distributed_mesh
 from fvqp.case.reading import case_from_dict
 from fvqp.case.stages.plan import PlannedStage, plan
 from fvqp.case.stages.schema import StagesCase
-from fvqp.case.transport.schema import TransportCase
 from fvqp.case.usadel.schema import UsadelCase
 from fvqp.errors import CaseError
 

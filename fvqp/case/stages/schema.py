@@ -117,4 +117,4 @@ def _merged(data: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
     return out
 
 
-CASE = StagesCase
+CASES = {"stages": StagesCase}

@@ -311,4 +311,4 @@ class UsadelCase(CaseOnMesh):
     figures: tuple[UsadelFigure, ...] = ()
 
 
-CASE = UsadelCase
+CASES = {"usadel": UsadelCase}

@@ -129,4 +129,4 @@ class WeakLinkCase(CaseOnMesh):
     figures: tuple[WeakLinkFigure, ...] = ()
 
 
-CASE = WeakLinkCase
+CASES = {"weak_link": WeakLinkCase}

@@ -12,7 +12,7 @@ from kinetic_cases import PULSE
 from said import Said
 
 import fvqp
-from fvqp.case.study import PointRecorder
+from fvqp.case.boltzmann.recording import BoltzmannRecorder
 
 SOURCE = {
     "of": "phonons",
@@ -105,7 +105,7 @@ def test_resumed_within_a_profile(tmp_path, monkeypatch):
     )
     whole = fvqp.run(copy.deepcopy(case)).dataset
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        interrupted_after(4, PointRecorder, patch)
+        interrupted_after(4, BoltzmannRecorder, patch)
         fvqp.run(copy.deepcopy(case), out=tmp_path)
     resumed = fvqp.run(copy.deepcopy(case), out=tmp_path, resume=True).dataset
     for name in ("n_qp", "energy_injected", "f"):

@@ -17,7 +17,7 @@ from scipy import constants
 
 import fvqp
 from fvqp import cli
-from fvqp.case.study import PointRecorder
+from fvqp.case.boltzmann.recording import BoltzmannRecorder
 from fvqp.results import open_result
 
 STRENGTHS = {"sweep": {"temperature": ["0.25 K", "0.3 K"], "strength": [1.0, 10.0, 100.0]}}
@@ -162,7 +162,7 @@ def test_power_that_hardly_anything_absorbs():
 def test_resumed_steady_states(tmp_path, monkeypatch, points):
     whole = fvqp.run(case(DRIVEN, STRENGTHS)).dataset
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        interrupted_after(points, PointRecorder, patch)
+        interrupted_after(points, BoltzmannRecorder, patch)
         fvqp.run(case(DRIVEN, STRENGTHS), out=tmp_path / "out")
     assert int(open_result(tmp_path / "out").dataset["completed"].sum()) == points
     found = fvqp.run(case(DRIVEN, STRENGTHS), out=tmp_path / "out", resume=True).dataset
@@ -182,7 +182,7 @@ def test_resumed_evolution(tmp_path, monkeypatch, base, points):
     """A run that was stopped and resumed is the one that was not, to rounding, with the same steps."""
     whole = fvqp.run(case(base)).dataset
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        interrupted_after(points, PointRecorder, patch)
+        interrupted_after(points, BoltzmannRecorder, patch)
         fvqp.run(case(base), out=tmp_path / "out")
     before = open_result(tmp_path / "out").dataset
     assert before["completed"].values.sum() == points

@@ -15,7 +15,7 @@ from said import Said
 from transport_cases import FILM, FLYING, SPHERE
 
 import fvqp
-from fvqp.case.transport.schema import TransportCase
+from fvqp.case.boltzmann.schema import TransportCase
 from fvqp.errors import CaseError
 
 STEP = {"energies": [0, 2.9, 3.1, 9], "shares": [0, 0, 1, 1]}

@@ -13,7 +13,7 @@ from scipy.special import erf
 from transport_cases import FILM, SPHERE
 
 import fvqp
-from fvqp.case.transport.recording import TransportRecorder
+from fvqp.case.boltzmann.recording import BoltzmannRecorder
 
 SOURCE = {
     "of": "phonons",
@@ -56,7 +56,7 @@ def test_resumed_within_a_profile(tmp_path, monkeypatch):
     case = changed(PULSED, {"injections.0.time_profile": "t/(1 ns)", "evolution.end": "12 ns"})
     whole = fvqp.run(copy.deepcopy(case)).dataset
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        interrupted_after(3, TransportRecorder, patch)  # 3.5 ns
+        interrupted_after(3, BoltzmannRecorder, patch)  # 3.5 ns
         fvqp.run(copy.deepcopy(case), out=tmp_path)
     resumed = fvqp.run(copy.deepcopy(case), out=tmp_path, resume=True).dataset
     for name in ("n_qp", "energy_injected", "energy_ph_cell"):

@@ -57,7 +57,7 @@ def test_memory_is_what_is_said() -> None:
 
 
 def test_unknowns_beyond_memory(said: Said, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fvqp.case.transport.sizes.available", lambda comm, first=0.0: 2.0**15)
+    monkeypatch.setattr("fvqp.case.boltzmann.sizes.available", lambda comm, first=0.0: 2.0**15)
     # 11 bins and 23 phonon energies, with four directions of both in the sphere.
     flying = "body.shells or quasiparticles.directions or phonons.directions"
     for base, unknowns, keys in ((SPHERE, 4 * 34, flying), (FILM, 34, "mesh.shape")):
@@ -71,7 +71,7 @@ def test_unknowns_beyond_memory(said: Said, monkeypatch: pytest.MonkeyPatch) -> 
 def test_results_beyond_the_disk(said: Said, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where results of all times do not fit, keys that make them smaller are named."""
     usage = shutil.disk_usage(".")._replace(free=2**22)
-    monkeypatch.setattr("fvqp.case.transport.sizes.shutil.disk_usage", lambda path: usage)
+    monkeypatch.setattr("fvqp.case.boltzmann.sizes.shutil.disk_usage", lambda path: usage)
     code, text = said(FILM, {"evolution.points_per_decade": 10_000})
     assert code == 2
     assert text.startswith(
@@ -144,10 +144,10 @@ def test_memory_is_counted_before_anything_is_made(
     def made(*given: object, **named: object) -> None:
         raise AssertionError("made before its memory was counted")
 
-    monkeypatch.setattr("fvqp.case.transport.sizes.available", lambda comm, first=0.0: 2.0**15)
-    monkeypatch.setattr("fvqp.case.transport.build.shape_mesh", made)
-    monkeypatch.setattr("fvqp.case.transport.build.distributed_mesh", made)
-    monkeypatch.setattr("fvqp.case.transport.build.MediaBuilder", made)
+    monkeypatch.setattr("fvqp.case.boltzmann.sizes.available", lambda comm, first=0.0: 2.0**15)
+    monkeypatch.setattr("fvqp.case.boltzmann.build.shape_mesh", made)
+    monkeypatch.setattr("fvqp.case.boltzmann.build.distributed_mesh", made)
+    monkeypatch.setattr("fvqp.case.boltzmann.build.MediaBuilder", made)
     code, text = said(base, {})
     assert code == 2 and "needs at least" in text
 
@@ -156,7 +156,7 @@ def test_check_does_not_solve(monkeypatch: pytest.MonkeyPatch, caplog: pytest.Lo
     def solved(*given: object, **named: object) -> None:
         raise AssertionError("solved by check")
 
-    monkeypatch.setattr("fvqp.case.transport.build.SteadySolver", solved)
+    monkeypatch.setattr("fvqp.case.boltzmann.build.SteadySolver", solved)
     case = copy.deepcopy(FILM)
     case["initial"] = {"steady": True}
     with caplog.at_level("INFO", logger="fvqp"):
@@ -180,7 +180,7 @@ def test_memory_that_runs_out(said: Said, monkeypatch: pytest.MonkeyPatch) -> No
     def full(*given: object, **named: object) -> None:
         raise MemoryError("Unable to allocate 9 TiB")
 
-    monkeypatch.setattr("fvqp.case.transport.build.BoltzmannProblem", full)
+    monkeypatch.setattr("fvqp.case.boltzmann.build.BoltzmannProblem", full)
     code, text = said(FILM, {})
     assert code == 2
     assert text == "case.toml: out of memory: Unable to allocate 9 TiB; use a coarser mesh or grid"

@@ -13,9 +13,9 @@ from mpi4py import MPI
 from transport_cases import FILM
 
 import fvqp
+from fvqp.case.boltzmann.recording import COUNTERS
+from fvqp.case.boltzmann.study import BoltzmannStudy
 from fvqp.case.reading import case_from_dict
-from fvqp.case.transport.recording import COUNTERS
-from fvqp.case.transport.study import TransportStudy
 from fvqp.errors import CheckpointError
 
 LENGTH, SOUND, SHARE = 5e-6, 4e3, 0.2
@@ -180,11 +180,11 @@ def test_numbers_by_energy() -> None:
 
 def test_a_checkpoint_without_interfaces_is_refused() -> None:
     """Those of earlier versions counted walls alone."""
-    study = TransportStudy(case_from_dict(changed(FILM, SLABS)), MPI.COMM_SELF, None)
+    study = BoltzmannStudy(case_from_dict(changed(FILM, SLABS)), MPI.COMM_SELF, None)
     recorder, state = study.recorder(None), study.setup.state
     numbers = dict(zip(COUNTERS, study.setup.problem.no_counters(), strict=True))
     numbers["lost_n"] = numbers["lost_n"][:-1]
     arrays = {"f": state.f, "n": state.n, "gap": state.gap, "gap_rate": state.gap}
     earlier = SimpleNamespace(arrays=arrays, numbers=numbers)
     with pytest.raises(CheckpointError, match="lost_n counts what passed 2 places, this program needs 3"):
-        recorder.restored(earlier)
+        recorder.restored((0,), study.setup.problem, earlier)

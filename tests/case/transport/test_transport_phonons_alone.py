@@ -8,9 +8,9 @@ from case_keys import changed
 from transport_cases import FILM
 
 import fvqp
+from fvqp.case.boltzmann import build
+from fvqp.case.boltzmann.sizes import LOOSE, sizes
 from fvqp.case.reading import case_from_dict
-from fvqp.case.transport import build
-from fvqp.case.transport.sizes import LOOSE, sizes
 from fvqp.energy import EnergyAxis
 from fvqp.errors import CaseError
 

@@ -12,10 +12,10 @@ from transport_cases import FILM, SPHERE
 
 import fvqp
 from fvqp.case import case_from_dict
+from fvqp.case.boltzmann.build import build_setup
+from fvqp.case.boltzmann.recording import BoltzmannRecorder
+from fvqp.case.boltzmann.sizes import LOOSE, OF_RUN
 from fvqp.case.evolution import recorded_times
-from fvqp.case.transport.build import build_setup
-from fvqp.case.transport.recording import TransportRecorder
-from fvqp.case.transport.sizes import LOOSE, OF_RUN
 from fvqp.errors import FvqpError
 
 
@@ -71,15 +71,15 @@ def test_a_run_stopped_and_resumed_is_the_one_that_was_not(base, figure, tmp_pat
         "energy_shells.png",
         f"{figure}.png",
     }
-    record = TransportRecorder.record
+    record = BoltzmannRecorder.record
 
-    def interrupted(self, number, moment):
-        record(self, number, moment)
-        if number == 1:
+    def interrupted(self, place, *more):
+        record(self, place, *more)
+        if place == (1,):
             raise FvqpError("stopped")
 
     with monkeypatch.context() as patch:
-        patch.setattr(TransportRecorder, "record", interrupted)
+        patch.setattr(BoltzmannRecorder, "record", interrupted)
         with pytest.raises(FvqpError, match="stopped"):
             fvqp.run(case, out=tmp_path / "part")
     resumed = fvqp.run(case, out=tmp_path / "part", resume=True).dataset

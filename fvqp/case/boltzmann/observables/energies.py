@@ -7,6 +7,7 @@ from abc import abstractmethod
 import numpy as np
 
 from fvqp.case.boltzmann.observable import BoltzmannObservable, BoltzmannRun, BoltzmannSample
+from fvqp.gap import condensate_energy
 from fvqp.typing import Floats
 
 
@@ -40,10 +41,12 @@ class CondensateEnergy(_Energy):
 
     def applies(self, run: BoltzmannRun) -> bool:
         # fixed spectra of Eliashberg theory keep the energy of the condensate
-        return not run.film or run.setup.strong is None or run.setup.self_consistent is not None
+        return not run.film or run.setup.reference.strong is None or run.problem.gap_follows
 
     def energy(self, at: BoltzmannSample) -> float:
-        return at.run.setup.condensate(at.gap) if at.run.film else at.ledger.condensate
+        if at.run.film and not at.problem.gap_follows:
+            return float(condensate_energy(at.gap))
+        return at.ledger.condensate
 
 
 class InjectedEnergy(_Energy):
@@ -102,6 +105,6 @@ class GapSuppression(BoltzmannObservable):
     def compute(self, at: BoltzmannSample) -> float:
         if at.gap == 0.0:
             return 1.0
-        if at.run.setup.strong is not None:
+        if at.run.setup.reference.strong is not None:
             return 1.0 - at.gap
         return float(-np.expm1(-2.0 * (at.bin_weights.pair_weights * at.f).sum() / at.gap))

@@ -1,19 +1,23 @@
-"""Boundaries and interfaces in a case of the transport model: what passes, and what comes back."""
+"""Boundaries of quasiparticles and phonons: what passes and comes back, and the base of their conditions."""
 
 from __future__ import annotations
 
+from abc import abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Self
 
 import numpy as np
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, SerializeAsAny, model_validator
 
 from fvqp.case.boltzmann.tables import read_spectrum
 from fvqp.case.quantities import CaseValue, Energy, MassDensity, Number
 from fvqp.case.tables import ONCE, Name, Table, found_file
-from fvqp.errors import CaseError
+from fvqp.errors import CaseError, shown, suggestion
+from fvqp.registry import Registry
+from fvqp.transport.walls import Wall
 from fvqp.typing import Floats
 
 Share = Annotated[Number, Field(ge=0, le=1)]
@@ -152,3 +156,77 @@ class PhononInterface(InterfaceTable):
         if self.mass_densities is not None and self.model_fields_set & self.CONDITIONAL:
             raise ValueError("mass_densities: say what passes; transmission and specularity are not used")
         return self
+
+
+DEFAULT = "transmission"
+"""Boundary condition of a table without ``kind``."""
+
+
+@dataclass(frozen=True)
+class BoundarySite:
+    """A boundary of a species.
+
+    Attributes:
+        energies: ``(E,)`` of the species, Δ0.
+        bath: ``(E,)`` occupations outside, those of the bath.
+        thermal: returns ``(E,)`` occupations at another temperature, kelvin.
+        largest: occupation that is possible, 1 of quasiparticles.
+        unit: Δ0 in joule.
+        key: of the table in the case, for messages.
+    """
+
+    energies: Floats
+    bath: Floats
+    thermal: Callable[[float], Floats]
+    largest: float
+    unit: float
+    key: str
+
+
+class BoundaryTable(Table):
+    """A table ``walls.NAME`` of a species whose ``kind`` is the ``name`` of the class."""
+
+    registry: ClassVar[Registry[type[BoundaryTable]]]
+    name: ClassVar[str]
+
+    kind: Name = DEFAULT
+    """Boundary condition, by its name."""
+
+    @abstractmethod
+    def wall(self, site: BoundarySite) -> Wall:
+        """Return transmission, reflection and bath at the energies of the species; raise `CaseError`."""
+
+    @property
+    def passes(self) -> bool:
+        """True if anything leaves, as far as the case says."""
+        return True
+
+
+BoundaryTable.registry = Registry(
+    "boundary condition",
+    "fvqp.case.boltzmann.walls",
+    lambda: BoundaryTable,
+    lambda table: table,
+    lambda table: "",
+)
+
+
+def _chosen(value: Any) -> Any:
+    """Return the table of the kind that a case names."""
+    registry = BoundaryTable.registry
+    if isinstance(value, BoundaryTable):
+        return value
+    kind = value.get("kind", DEFAULT) if isinstance(value, dict) else DEFAULT
+    if not isinstance(kind, str) or kind not in registry:
+        known = " or ".join(f'"{name}"' for name in registry.names)
+        raise ValueError(f"kind: expected {known}, got {shown(kind)}")
+    keys = list(registry[kind].model_fields)
+    for key in value if isinstance(value, dict) else ():
+        if key not in keys:
+            hint = suggestion(str(key), keys)
+            raise ValueError(f"{key}: unknown key{hint} (allowed: {', '.join(keys)})")
+    return registry[kind].model_validate(value)
+
+
+BoundaryChoice = Annotated[SerializeAsAny[BoundaryTable], BeforeValidator(_chosen)]
+"""A boundary condition of any registered kind."""

@@ -8,9 +8,8 @@ import numpy as np
 from pydantic import model_validator
 from scipy import constants
 
+from fvqp.case.boltzmann.boundary import BoundarySite, BoundaryTable, Passing
 from fvqp.case.quantities import EnergyFunction, Temperature
-from fvqp.case.transport.boundaries import Passing
-from fvqp.case.transport.boundary import BoundarySite, BoundaryTable
 from fvqp.errors import CaseError
 from fvqp.expressions import Expression, amounts
 from fvqp.transport.walls import Wall

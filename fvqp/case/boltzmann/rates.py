@@ -10,10 +10,9 @@ import numpy as np
 from mpi4py import MPI
 from scipy import constants
 
+from fvqp.case.boltzmann.schema import AnyCase, BoltzmannCase, Region
 from fvqp.case.process import given_processes
 from fvqp.case.scales import Units
-from fvqp.case.transport.schema import Region, TransportCase
-from fvqp.case.transport.species import MotionTable
 from fvqp.errors import CaseError
 from fvqp.mesh import Mesh
 from fvqp.mesh.quality import cell_sizes
@@ -28,8 +27,10 @@ there is; results are seen to be off, or steps to fail, from there to 1e16 on.""
 TINY = 1e-300
 """Seconds; less is not divided by."""
 INSTANT, SLOWEST = 1e-5, 1e-3
-"""Escape times that keep phonons in equilibrium with the bath, in τ0^pb: the one that is taken where rounding
-permits, and the longest."""
+"""Escape times that keep phonons of a body in equilibrium with the bath, in τ0^pb: the one that is taken
+where rounding permits, and the longest."""
+INSTANT_IN_FILMS = 1e-9
+"""The same of a film, in whose cell every occupation is solved for to a relative accuracy: to nine digits."""
 THICKEST = 1e5
 """Of a cell in free paths where particles fly: what diffuses through it is the square of this smaller than
 what flies to and fro, and rounding of that is 1e-6 of it."""
@@ -40,7 +41,7 @@ UNLIKE = 3.0
 silicon and sapphire, and no more than 2 where formula units are counted for ions, or one branch for all."""
 
 
-def check_rates(case: TransportCase, units: Units) -> None:
+def check_rates(case: AnyCase, units: Units) -> None:
     """Raises :class:`CaseError` for rates that are too fast for the time that is computed."""
     end = units.time if case.evolution is None else case.evolution.end
     over = "tau0" if case.evolution is None else "evolution.end"
@@ -57,7 +58,7 @@ def check_rates(case: TransportCase, units: Units) -> None:
             )
 
 
-def bath_time(case: TransportCase, units: Units, pair_breaking: float) -> float:
+def bath_time(case: AnyCase, units: Units, pair_breaking: float) -> float:
     """Escape time, seconds, with which phonons are those of the bath.
 
     Args:
@@ -67,6 +68,8 @@ def bath_time(case: TransportCase, units: Units, pair_breaking: float) -> float:
     Raises:
         CaseError: rounding does not permit one that is short enough.
     """
+    if isinstance(case, BoltzmannCase):
+        return INSTANT_IN_FILMS * pair_breaking
     end = units.time if case.evolution is None else case.evolution.end
     if end > SLOWEST * pair_breaking * LARGEST:
         raise CaseError(
@@ -77,7 +80,7 @@ def bath_time(case: TransportCase, units: Units, pair_breaking: float) -> float:
     return max(INSTANT * pair_breaking, end / LARGEST)
 
 
-def _rates(case: TransportCase, units: Units) -> Iterator[tuple[str, str, float]]:
+def _rates(case: AnyCase, units: Units) -> Iterator[tuple[str, str, float]]:
     """Keys, what they say, and rates in 1/s: of escape and traps, and at which sources fill states."""
     escapes = {"phonons.escape": case.phonons.escape}
     escapes |= {f"regions.{name}.escape": region.escape for name, region in case.regions.items()}
@@ -90,14 +93,14 @@ def _rates(case: TransportCase, units: Units) -> Iterator[tuple[str, str, float]
             yield f"{key}.{inner}", given, rate
 
 
-def warn_of_processes(case: TransportCase, units: Units) -> None:
+def warn_of_processes(case: AnyCase, units: Units) -> None:
     """Warn of what the processes of a case doubt."""
     for key, process in given_processes(case):
         for inner, doubt in process.doubts(units):
             log.warning("%s: %s.%s: %s", case.source, key, inner, doubt)
 
 
-def warn_of_insulators(case: TransportCase) -> None:
+def warn_of_insulators(case: AnyCase) -> None:
     """Warns of a Debye energy far from that of the ions and their speed of sound, ħv(6π²n)^(1/3)."""
     phonons = case.phonons
     for name, region in case.regions.items():
@@ -124,7 +127,7 @@ def warn_of_insulators(case: TransportCase) -> None:
 
 
 def check_motion(
-    case: TransportCase, units: Units, name: str, region: Region, medium: Medium, mesh: Mesh, cells: Ints
+    case: AnyCase, units: Units, name: str, region: Region, medium: Medium, mesh: Mesh, cells: Ints
 ) -> None:
     """Raises :class:`CaseError` for motion in a region that is too fast, or hindered too much. Collective.
 
@@ -140,25 +143,25 @@ def check_motion(
     own = f"regions.{name}."
     diffuses = (case.quasiparticles.diffusivity, region.diffusivity) != (None, None)
     path = "diffusivity" if diffuses and region.free_path is None else "free_path"
-    found: tuple[tuple[MotionTable, str, float, float], ...] = (
+    found = (
         (
-            case.quasiparticles,
+            case.quasiparticles.motion,
             f"{own}{path}" if getattr(region, path) is not None else f"quasiparticles.{path}",
             medium.fermi_velocity * (not region.insulator),
             medium.free_path,
         ),
         (
-            case.phonons,
+            case.phonons.motion,
             f"{own}phonon_free_path" if region.phonon_free_path is not None else "phonons.free_path",
             float(np.max(medium.sound_velocity)),
             float(np.min(medium.phonon_free_path)),
         ),
     )
-    for species, key, velocity, free in found:
-        if species.motion == "diffusive" and velocity > 0.0 and np.isinf(free):
+    for motion, key, velocity, free in found:
+        if motion == "diffusive" and velocity > 0.0 and np.isinf(free):
             within = f' in region "{name}"' if name else ""
             raise CaseError(f'{case.source}: {key}: missing: motion = "diffusive" needs it{within}')
-        if species.motion == "diffusive":
+        if motion == "diffusive":
             diffusivity = velocity * free / 3.0 / units.time
             most = LARGEST * smallest**2 / end
             if diffusivity > most:
@@ -167,7 +170,7 @@ def check_motion(
                     f"hides all else; give at most {most:.3g} m^2/s, or cells larger than "
                     f"{smallest * 1e6:.3g} um"
                 )
-        if species.motion == "ordinates" and largest > THICKEST * free and velocity > 0.0:
+        if motion == "ordinates" and largest > THICKEST * free and velocity > 0.0:
             raise CaseError(
                 f"{case.source}: {key}: the free path of {free:.3g} m is more than {THICKEST:.0e} times "
                 f'shorter than cells of {largest * 1e6:.3g} um; give motion = "diffusive"'

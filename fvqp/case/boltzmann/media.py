@@ -1,7 +1,8 @@
-"""Media of a case of the transport model: materials, gaps, what moves how fast, sources and escape."""
+"""Media of a case: materials, gaps, what moves how fast, sources and escape."""
 
 from __future__ import annotations
 
+import copy
 import logging
 from functools import cached_property
 from itertools import chain
@@ -9,17 +10,25 @@ from itertools import chain
 import numpy as np
 from mpi4py import MPI
 
-from fvqp.case.boltzmann.materials import CaseMaterial
-from fvqp.case.boltzmann.schema import Escape
+from fvqp.case.boltzmann.dispersion import PhononBranch, phonon_branch
+from fvqp.case.boltzmann.materials import CaseMaterial, stationary_gap
+from fvqp.case.boltzmann.rates import bath_time, check_motion
+from fvqp.case.boltzmann.schema import (
+    AnyCase,
+    BoltzmannCase,
+    Region,
+    TransportCase,
+    TransportPulse,
+)
+from fvqp.case.boltzmann.species import Escape
 from fvqp.case.process import ProcessSite, ProcessTable, built, given_processes
 from fvqp.case.quantities import SPACE
 from fvqp.case.scales import Units
 from fvqp.case.space import InSpace
-from fvqp.case.transport.dispersion import PhononBranch, phonon_branch
-from fvqp.case.transport.rates import bath_time, check_motion
-from fvqp.case.transport.schema import Region, TransportCase, TransportPulse
 from fvqp.collisions import Coupling, ElectronPhonon, Pair, PhononEscape, Process, phonon_modes, thermal
+from fvqp.collisions.threshold import at_threshold
 from fvqp.energy import BinWeights, EnergyAxis, bcs_weights
+from fvqp.energy.bin_weights import Rule
 from fvqp.errors import CaseError
 from fvqp.expressions import Expression, amounts
 from fvqp.gap import SelfConsistentGap
@@ -48,19 +57,22 @@ NARROWEST_ON_SHELLS = 1.0
 
 
 class MediaBuilder:
-    """Media of a case.
+    """Media of a case, at a temperature of its bath and a strength of its drives.
+
+    Phonon modes of a film, which stay where they are, are split at twice the gap where collisions permit.
 
     Attributes:
         grid: energies.
         coupling: of the reference material.
-        bath: occupations at the bath temperature.
+        rule: counting of states.
         mesh: cells.
         cross_section: m³ by the measure of the mesh; None if it is not known.
+        bath: occupations at the temperature of the bath.
     """
 
     def __init__(
         self,
-        case: TransportCase,
+        case: AnyCase,
         units: Units,
         reference: CaseMaterial,
         own: dict[str, CaseMaterial],
@@ -81,12 +93,28 @@ class MediaBuilder:
         self._case, self._units, self._reference, self._own, self.mesh = case, units, reference, own, mesh
         self.coupling = reference.coupling
         self.grid = grid
-        self.bath = self.thermal(case.bath.temperature)
+        self._film, stepped = isinstance(case, BoltzmannCase), grid.step > 0.0
+        self.rule: Rule = "bin" if stepped else case.energies.count
+        self._evaluation = case.collisions.evaluation
+        if self._film and self._evaluation == "auto":
+            # Rounding of transforms would add up over long steps.
+            self._evaluation = "direct" if grid.is_uniform else "graded"
         self._collisions: dict[CaseMaterial, ElectronPhonon] = {}
         self._self_consistent_gaps: dict[CaseMaterial, SelfConsistentGap] = {}
-        hottest = max(case.bath.temperature, case.initial.temperature or 0.0)
-        for one in (reference, *own.values()):
-            one.warn_of_spectrum(self.grid, units.energy, hottest)
+        self._spectra: dict[CaseMaterial, BinWeights | None] = {}
+        self.bath, self._strength = self.thermal(case.baths[0]), 1.0
+
+    def warn_of_spectra(self) -> None:
+        """Warn where spectra do not fit the energies or temperatures that they are used for."""
+        hottest = max(*self._case.baths, self._case.initial.temperature or 0.0)
+        for one in (self._reference, *self._own.values()):
+            one.warn_of_spectrum(self.grid, self._units.energy, hottest)
+
+    def at(self, temperature: float, strength: float) -> MediaBuilder:
+        """Return the builder for a temperature of the bath, kelvin, and a factor of the drives."""
+        out = copy.copy(self)
+        out.bath, out._strength = self.thermal(temperature), strength
+        return out
 
     def media(self) -> list[tuple[Ints, Medium]]:
         """Cells, ghosts included, with what fills them."""
@@ -190,14 +218,16 @@ class MediaBuilder:
         if region.insulator:
             coupling, density = self._lattice(region), 1.0
         collides = case.collisions.inelastic and not region.insulator
-        gap = stationary_gap(self._case, self._units, self._material(name), region)
+        gap = stationary_gap(case, units, here, region)
+        spectrum = None if region.insulator else self._spectrum(here)
+        follows = gap is None and not region.insulator
         varied: float | Floats | None = gap
         if gap is not None and self._varies(region):
             varied = gap * self._gap_profile[np.sort(cells)]
         medium = Medium(
             self._colliding(here, region, phonon) if collides else None,
-            gap=None if region.insulator else self._self_consistent(here) if gap is None else varied,
-            spectrum=None if region.insulator else self._spectrum(here),
+            gap=self._self_consistent(here) if follows else varied,
+            spectrum=spectrum,
             density=density,
             modes=None if collides else density * phonon_modes(self.grid, coupling, phonon.modes),
             fermi_velocity=(velocity or 0.0) * time,
@@ -205,24 +235,38 @@ class MediaBuilder:
             sound_velocity=phonon.speed * time,
             phonon_free_path=region.phonon_free_path or phonons.free_path or np.inf,
             processes=self._processes(name, region, cells, coupling, density, phonon),
-            rule=case.energies.count,
+            rule=self.rule,
+            splits_phonons=self._splits and not follows and spectrum is None,
         )
         check_motion(case, units, name, region, medium, self.mesh, cells)
         return medium
 
+    @property
+    def _splits(self) -> bool:
+        """True if phonon modes are split at twice the gap."""
+        return self._film and self.grid.is_uniform and self._evaluation == "direct"
+
     def _spectrum(self, here: CaseMaterial) -> BinWeights | None:
         """Return the Eliashberg spectrum of a material, if it has one that is fixed."""
-        case = self._case
-        return here.fixed_spectrum(self.grid, case.energies.count, case.gap, self._units.energy)
+        if here not in self._spectra:
+            case, unit = self._case, self._units.energy
+            found = here.fixed_spectrum(self.grid, self.rule, case.gap, unit)
+            if found is not None and self._splits and here.spectrum.temperature is None:
+                gap = stationary_gap(case, self._units, here, Region())
+                assert gap is not None
+                found = at_threshold(self.grid, found, gap, self.rule)
+            self._spectra[here] = found
+        return self._spectra[here]
 
     def _self_consistent(self, here: CaseMaterial) -> SelfConsistentGap:
         """Return the self-consistent gap of a material."""
         if here not in self._self_consistent_gaps:
-            rule, unit = self._case.energies.count, self._units.energy
+            rule, unit, splits = self.rule, self._units.energy, self._splits
             try:
-                self._self_consistent_gaps[here] = here.self_consistent_gap(self.grid, rule, unit)
+                made = here.self_consistent_gap(self.grid, rule, unit, splits_phonons=splits)
             except CaseError as error:
                 raise CaseError(f"{self._case.source}: energies: {error} ({here.material.name})") from None
+            self._self_consistent_gaps[here] = made
         return self._self_consistent_gaps[here]
 
     def _colliding(self, here: CaseMaterial, region: Region, phonon: PhononBranch) -> ElectronPhonon:
@@ -235,7 +279,17 @@ class MediaBuilder:
         if here.strong is not None:
             interaction = here.strong.interaction(self.grid, self._units.energy)
         coupling = self._coupling_of(here)
-        made = ElectronPhonon(self.grid, coupling, interaction=interaction, modes=phonon.modes)
+        try:
+            made = ElectronPhonon(
+                self.grid,
+                coupling,
+                self._evaluation,
+                interaction=interaction,
+                modes=phonon.modes,
+                split_shares=self.grid.step > 0.0,
+            )
+        except CaseError as error:
+            raise CaseError(f"{self._case.source}: energies: {error}") from None
         if shared:
             self._collisions[here] = made
         return made
@@ -286,10 +340,12 @@ class MediaBuilder:
         out: dict[str, Process] = {}
         escape: Escape | None = region.escape or case.phonons.escape
         leaves = None if escape is None else escape.seconds
+        key = "phonons.escape" if self._film else "escape"
         if case.phonons.model == "bath":
             leaves = bath_time(case, units, self.coupling.pair_breaking_time * units.time)
+            key = "phonon bath" if self._film else key
         if leaves is not None:
-            out["escape"] = PhononEscape(grid, coupling, leaves / units.time, self.bath.n, modes=phonon.modes)
+            out[key] = PhononEscape(grid, coupling, leaves / units.time, self.bath.n, modes=phonon.modes)
         owned = np.sort(cells[cells < self.mesh.n_owned])
         for key, process in given_processes(case):
             profile = self.profile(process)[owned]
@@ -305,6 +361,7 @@ class MediaBuilder:
                 lambda: self._at_rest(name, region, owned),
                 modes=phonon.modes,
                 density=density,
+                strength=self._strength,
                 volume=self._volume(process),
                 region=name,
                 gap=stationary_gap(case, units, self._material(name), region),
@@ -322,16 +379,16 @@ class MediaBuilder:
     def _varies(self, region: Region) -> bool:
         """Return True if the fixed gap of a region has a profile in space."""
         given = (region.gap, region.material)
-        return self._case.gap.profile is not None and given == (None, None) and not region.insulator
+        return self._case.gap_profile is not None and given == (None, None) and not region.insulator
 
     @cached_property
     def _gap_profile(self) -> Floats:
         """Factor of a fixed gap, ``(n_cells,)``; :class:`CaseError` if it does not fit. Collective."""
         case, mesh = self._case, self.mesh
-        assert case.gap.profile is not None
+        assert case.gap_profile is not None
         problem, found = None, np.zeros(0)
         try:
-            found = self._function(case.gap.profile, f"{case.source}: gap.profile")
+            found = self._function(case.gap_profile, f"{case.source}: gap.profile")
             gap = stationary_gap(case, self._units, self._reference, Region())
             assert gap is not None
             lowest, highest = gap * found.min(initial=np.inf), gap * found.max(initial=0.0)
@@ -361,7 +418,7 @@ class MediaBuilder:
         cold: float | Floats = here.material.gap / self._units.energy if gap is None else gap
         if self._varies(region) and len(owned):
             cold = cold * self._gap_profile[owned]
-        return bcs_weights(self.grid, cold, self._case.energies.count)
+        return bcs_weights(self.grid, cold, self.rule)
 
     def around(self, place: InSpace) -> Floats:
         """Distribution in space, 1 at the centre of a Gaussian, ``(n_cells,)``."""
@@ -434,7 +491,8 @@ class MediaBuilder:
         if place.size is None:
             return
         cell = self._closest(place, there)
-        least = (NARROWEST if self._case.body is None else NARROWEST_ON_SHELLS) * cell
+        shells = isinstance(self._case, TransportCase) and self._case.body is not None
+        least = (NARROWEST_ON_SHELLS if shells else NARROWEST) * cell
         # Equal but for rounding is wide enough.
         if place.size < (1.0 - 1e-9) * least:
             raise CaseError(
@@ -463,22 +521,6 @@ class MediaBuilder:
         centre = np.zeros(3)
         centre[: len(place.position)] = place.position
         return np.asarray(np.linalg.norm(self.mesh.centroid - centre, axis=1))
-
-
-def stationary_gap(case: TransportCase, units: Units, here: CaseMaterial, region: Region) -> float | None:
-    """Fixed gap of a region made of ``here``, in Δ0 of the reference; None where there is no such."""
-    if region.insulator:
-        return None
-    unit = units.energy
-    cold = here.material.gap / unit
-    if here.strong is not None and case.gap.model == "fixed":
-        return here.strong.gap * cold
-    if region.gap is not None:
-        return region.gap.in_joule(here.material.gap) / unit
-    given = case.gap
-    if given.model == "follows":
-        return None
-    return cold if given.value is None or region.material is not None else given.value.in_delta0(unit)
 
 
 def _of(strength: float, capacity: float) -> Coupling:

@@ -7,12 +7,12 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from fvqp.case.boltzmann.schema import Escape
-from fvqp.case.quantities import Diffusivity, Length, Speed
+from fvqp.case.boltzmann.boundary import BoundaryChoice, InterfaceTable, PhononInterface
+from fvqp.case.boltzmann.dispersion import DispersionTable
+from fvqp.case.quantities import Diffusivity, Length, Number, Speed, Time
 from fvqp.case.tables import Count, Name, Table
-from fvqp.case.transport.boundaries import InterfaceTable, PhononInterface
-from fvqp.case.transport.boundary import BoundaryChoice
-from fvqp.case.transport.dispersion import DispersionTable
+
+Share = Annotated[Number, Field(gt=0, le=1)]
 
 MAX_DIRECTIONS = 1000
 """Limit of a set along each of its two angles; more are a slip."""
@@ -26,6 +26,70 @@ def _known_set(value: object) -> object:
             "directions and 15 in place of 8"
         )
     return value
+
+
+class Escape(Table):
+    """Phonons leave to a bath: in the time given, or in the one that thickness and transmission give."""
+
+    time: Time | None = None
+    """τ_l of ``−(n − n_bath)/τ_l``."""
+    thickness: Length | None = None
+    """Of the film; ``τ_l = 4 thickness/(transmission × sound_velocity)``."""
+    transmission: Share | None = None
+    """Of phonons into the substrate, averaged over directions."""
+    sound_velocity: Speed | None = None
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        film = {
+            key: getattr(self, key) is not None for key in ("thickness", "transmission", "sound_velocity")
+        }
+        if (self.time is not None) == any(film.values()):
+            raise ValueError("give either time, or thickness, transmission and sound_velocity")
+        missing = [key for key, given in film.items() if not given]
+        if self.time is None and missing:
+            raise ValueError(f"{missing[0]}: missing: an escape by thickness needs it")
+        return self
+
+    @property
+    def seconds(self) -> float:
+        """τ_l, seconds."""
+        if self.time is not None:
+            return self.time
+        assert self.thickness is not None and self.transmission is not None
+        assert self.sound_velocity is not None
+        return 4.0 * self.thickness / (self.transmission * self.sound_velocity)
+
+
+class PhononTable(Table):
+    """Phonons and their bath."""
+
+    #: Keys that phonons of a bath have no use for.
+    DYNAMIC: ClassVar[tuple[str, ...]] = ("escape",)
+
+    model: Literal["dynamic", "bath"] = "dynamic"
+    """``dynamic``: phonons have a spectrum of their own, which collisions, motion and escape change;
+    ``bath``: they stay in equilibrium at the bath temperature everywhere."""
+    escape: Escape | None = None
+    """Into a substrate, in a body under every cell; default: none, phonons stay."""
+
+    @model_validator(mode="after")
+    def _used(self) -> Self:
+        for key in self.DYNAMIC if self.model == "bath" else ():
+            if getattr(self, key):
+                raise ValueError(f'{key}: is not used with model = "bath"')
+        return self
+
+
+class BoltzmannPhonons(PhononTable):
+    """Phonons of a film, which stay in it until they escape."""
+
+    motion: ClassVar = "still"
+    sound_velocity: ClassVar = None
+    branches: ClassVar = ()
+    dispersion: ClassVar = None
+    free_path: ClassVar = None
+    speed: ClassVar = 0.0
 
 
 class MotionTable(Table):
@@ -85,12 +149,11 @@ class Branch(Table):
     """Branches with this speed: 2 of transverse phonons in an isotropic body."""
 
 
-class TransportPhonons(MotionTable):
+class TransportPhonons(MotionTable, PhononTable):
     """Motion and escape of phonons."""
 
-    model: Literal["dynamic", "bath"] = "dynamic"
-    """``dynamic``: phonons have a spectrum of their own that relaxes, moves and escapes; ``bath``: they stay
-    in equilibrium at the bath temperature everywhere."""
+    DYNAMIC = ("escape", "dispersion", "branches", "sound_velocity", "free_path")
+
     sound_velocity: Speed | None = None
     """Of all phonons, or of those of low energy."""
     branches: tuple[Branch, ...] = ()
@@ -104,17 +167,11 @@ class TransportPhonons(MotionTable):
     """Of elastic scattering; default: none."""
     interfaces: tuple[PhononInterface, ...] = ()
     """As of quasiparticles, or refracting."""
-    escape: Escape | None = None
-    """Into a substrate under every cell, as from a film; default: none."""
 
     @model_validator(mode="after")
-    def _used(self) -> Self:
-        if self.model == "bath":
-            for key in ("escape", "dispersion", "branches", "sound_velocity", "free_path"):
-                if getattr(self, key):
-                    raise ValueError(f'{key}: is not used with model = "bath"')
-            if self.motion != "still":
-                raise ValueError('motion: is not used with model = "bath"')
+    def _stays(self) -> Self:
+        if self.model == "bath" and self.motion != "still":
+            raise ValueError('motion: is not used with model = "bath"')
         return self
 
     @model_validator(mode="after")

@@ -10,10 +10,10 @@ from pathlib import Path
 
 from mpi4py import MPI
 
+from fvqp.case.boltzmann.motion import directions, geometry_of
+from fvqp.case.boltzmann.schema import TransportCase
 from fvqp.case.evolution import number_of_times
 from fvqp.case.process import given_processes
-from fvqp.case.transport.moving import directions, geometry_of
-from fvqp.case.transport.schema import TransportCase
 from fvqp.energy import EnergyAxis
 from fvqp.errors import CaseError
 from fvqp.memory import available

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from fvqp.case.transport.boundaries import PhononInterface
-from fvqp.case.transport.boundary import BoundarySite
-from fvqp.case.transport.media import MediaBuilder
-from fvqp.case.transport.schema import TransportCase
-from fvqp.case.transport.species import Quasiparticles, TransportPhonons
+from fvqp.case.boltzmann.boundary import BoundarySite, PhononInterface
+from fvqp.case.boltzmann.media import MediaBuilder
+from fvqp.case.boltzmann.schema import TransportCase
+from fvqp.case.boltzmann.species import Quasiparticles, TransportPhonons
 from fvqp.errors import CaseError
 from fvqp.mesh import Mesh
 from fvqp.mesh.shapes import Shape

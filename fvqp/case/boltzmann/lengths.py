@@ -10,10 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 from mpi4py import MPI
 
+from fvqp.case.boltzmann.schema import TransportCase, TransportPulse
 from fvqp.case.process import ProcessTable, given_processes
 from fvqp.case.scales import Units
 from fvqp.case.sizes import lengths_row, region_sizes
-from fvqp.case.transport.schema import TransportCase, TransportPulse
 from fvqp.mesh import Mesh
 from fvqp.models.boltzmann import BoltzmannProblem, State
 from fvqp.models.boltzmann.medium import MediumCells

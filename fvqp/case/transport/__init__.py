@@ -1,1 +1,0 @@
-"""Cases of the transport model: quasiparticles and phonons in space, direction and energy."""
