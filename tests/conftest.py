@@ -21,7 +21,7 @@ AREAS = {
     "localized": ("localized", "bespalov", "stages", "stochastic", "clusters", "meyer", "markov"),
     "collisions": (
         "collisions/",
-        "case/boltzmann",
+        "test_boltzmann_",
         "homogeneous",
         "at_power",
         "solvers/test_steady",

@@ -1,4 +1,4 @@
-"""Sources with a start and a duration in a film: exact energies with every method, resuming."""
+"""Sources that act for a time, in a film and in a body: exact energies, resuming."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from case_keys import changed
 from interrupting import interrupted_after
 from kinetic_cases import PULSE
 from said import Said
+from transport_cases import FILM as BODY
 
 import fvqp
 from fvqp.case.boltzmann.recording import BoltzmannRecorder
@@ -25,21 +26,46 @@ SOURCE = {
 FILM = changed(
     PULSE, {"injections": [SOURCE], "initial": {}, "evolution.end": "50 ns", "evolution.start": "1 ns"}
 )
+PLACED = changed(
+    BODY,
+    {
+        "cross_section": {"thickness": "100 nm"},
+        "injections": [SOURCE | {"profile": "exp(-((x - 2 um)/(1 um))^2)*(y > 1 um)"}],
+        "injections.0.power": None,
+        "injections.0.total_power": "1 nW",
+        "evolution.end": "100 ns",
+    },
+)
 
 
-def test_a_source_brings_its_power_times_its_duration():
-    data = fvqp.run(changed(FILM, {"evolution.end": "30 ns"})).dataset.squeeze()
-    wanted = 1e3 * np.clip(data["time"].values - 5e-9, 0.0, 20e-9)
-    np.testing.assert_allclose(data["energy_injected"], wanted, rtol=1e-10, atol=1e-10 * wanted[-1])
-    stored = data["energy_qp"] + data["energy_ph"]
-    gained = stored - stored[0] + data["energy_escaped"]
-    np.testing.assert_allclose(gained, data["energy_injected"], rtol=1e-8, atol=1e-10 * float(stored[-1]))
+def injected(case) -> tuple[np.ndarray, np.ndarray]:
+    """Times in nanoseconds, and energy that came in, in that which the source brings in one of them; what is
+    stored and has escaped is as much."""
+    data = fvqp.run(case).dataset.squeeze()
+    unit = 1e3 * 1e-9 if case["model"] == "boltzmann" else 1e-18 / float(data["cell_volume"].sum())
+    brought = data["energy_injected"].values
+    np.testing.assert_allclose(data["energy_residual"], 0.0, atol=1e-8 * brought[-1])
+    return data["time"].values * 1e9, brought / unit
 
 
-def test_a_source_follows_its_profile_in_time():
-    data = fvqp.run(changed(FILM, {"injections.0.time_profile": "exp(-t/(4 ns))"})).dataset.squeeze()
-    wanted = 1e3 * 4e-9 * (1.0 - np.exp(-20 / 4))
-    np.testing.assert_allclose(data["energy_injected"][-1], wanted, rtol=1e-9)
+BOTH = pytest.mark.parametrize("case", [pytest.param(FILM, id="film"), pytest.param(PLACED, id="body")])
+
+
+@BOTH
+def test_a_source_brings_its_power_times_its_duration(case):
+    time, found = injected(case)
+    np.testing.assert_allclose(found, np.clip(time - 5.0, 0.0, 20.0), rtol=1e-10, atol=2e-9)
+
+
+@BOTH
+def test_a_source_follows_its_profile_in_time(case):
+    _, found = injected(changed(case, {"injections.0.time_profile": "exp(-t/(4 ns))"}))
+    np.testing.assert_allclose(found[-1], 4.0 * (1.0 - np.exp(-20 / 4)), rtol=1e-9)
+    time, found = injected(changed(case, {"injections.0.time_profile": "sin(pi*t/(20 ns))^2"}))
+    since = np.clip(time - 5.0, 0.0, 20.0)
+    wanted = 0.5 * since - 20.0 / (4 * np.pi) * np.sin(2 * np.pi * since / 20.0)
+    np.testing.assert_allclose(found[-1], wanted[-1], rtol=1e-9)
+    np.testing.assert_allclose(found, wanted, atol=1e-3 * wanted[-1])
 
 
 @pytest.mark.slow
@@ -98,31 +124,48 @@ def test_traps_act_for_a_time():
 
 
 @pytest.mark.slow
-def test_resumed_within_a_profile(tmp_path, monkeypatch):
-    case = changed(
-        FILM,
-        {"injections.0.time_profile": "t/(1 ns)", "evolution.points_per_decade": 2, "evolution.end": "12 ns"},
-    )
+@pytest.mark.parametrize(
+    ("case", "points", "names"),
+    [
+        pytest.param(FILM, 4, ("n_qp", "energy_injected", "f"), id="film"),
+        pytest.param(PLACED, 4, ("n_qp", "energy_injected", "energy_ph_cell"), id="body"),
+    ],
+)
+def test_resumed_within_a_profile(case, points, names, tmp_path, monkeypatch):
+    changes = {"evolution.points_per_decade": 2, "evolution.end": "12 ns", "evolution.start": "1 ns"}
+    case = changed(case, changes | {"injections.0.time_profile": "t/(1 ns)"})
     whole = fvqp.run(copy.deepcopy(case)).dataset
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        interrupted_after(4, BoltzmannRecorder, patch)
+        interrupted_after(points, BoltzmannRecorder, patch)
         fvqp.run(copy.deepcopy(case), out=tmp_path)
     resumed = fvqp.run(copy.deepcopy(case), out=tmp_path, resume=True).dataset
-    for name in ("n_qp", "energy_injected", "f"):
+    for name in names:
         np.testing.assert_allclose(resumed[name], whole[name], rtol=1e-12, err_msg=name)
 
 
+@BOTH
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"injections.0.profile": "x"}, "injections[0].profile: is not used: all is homogeneous"),
-        ({"injections.0.start": "1 us"}, "injections[0].start: 1e-06 s is not before evolution.end"),
+        (
+            {"injections.0.start": "1 us"},
+            "injections[0].start: 1e-06 s is not before evolution.end, ",
+        ),
         (
             {"evolution": None, "steady_state": {}, "phonons": {"model": "bath"}},
             "injections[0].duration: needs [evolution]; nothing changes in a steady state",
         ),
+        (
+            {"evolution": None, "steady_state": {}, "phonons": {"escape": {"time": "1 ns"}}},
+            "injections[0].start: needs [evolution]",
+        ),
     ],
 )
-def test_what_means_nothing_is_refused(said: Said, changes, message):
-    code, text = said(FILM, changes)
+def test_times_that_mean_nothing_are_refused(said: Said, case, changes, message):
+    code, text = said(case, changes)
     assert code == 2 and message in text, text
+
+
+def test_a_film_has_no_places(said: Said):
+    code, text = said(FILM, {"injections.0.profile": "x"})
+    assert code == 2 and "injections[0].profile: is not used: all is homogeneous" in text
