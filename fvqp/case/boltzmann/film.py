@@ -1,4 +1,4 @@
-"""What runs of films have beside those of bodies: closed forms, efficiencies, and warnings of energy axes."""
+"""Films: what results have beside observables, how runs go on from these, and warnings of energy axes."""
 
 from __future__ import annotations
 
@@ -7,15 +7,17 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
+from scipy import constants
 from scipy.special import k1
 
 from fvqp.case.boltzmann import efficiency
 from fvqp.case.boltzmann.analytic import ClosedForms
 from fvqp.case.boltzmann.build import BoltzmannSetup
 from fvqp.case.boltzmann.observable import BoltzmannSample
+from fvqp.case.boltzmann.recording import Begin, Place
 from fvqp.case.boltzmann.schema import BoltzmannCase
 from fvqp.collisions import quasiparticle_density, thermal
-from fvqp.models.boltzmann import BoltzmannProblem, State
+from fvqp.models.boltzmann import BoltzmannProblem, Moment, State
 from fvqp.results.dataset import SweepDataset
 from fvqp.typing import Floats
 
@@ -86,7 +88,13 @@ class Film:
         """
         closed = self.closed_forms.decay(bath, start.f[:, 0], times)
         rest = problem.ledger(problem.thermal(self.setup.units.temperature(bath)))
-        return lambda number, sample, _: closed[number] | efficiency.of_evolution(sample, rest)
+
+        def values(number: int, sample: BoltzmannSample, _: dict[str, Any]) -> dict[str, Any]:
+            steps = self._steps(sample.moment) if number else {}
+            lives = self.closed_forms.lifetimes(sample.gap)
+            return lives | closed[number] | steps | efficiency.of_evolution(sample, rest)
+
+        return values
 
     def of_steady_state(
         self,
@@ -105,8 +113,41 @@ class Film:
             values: of observables.
         """
         more: dict[str, Any] = {} if rate is None else {"drive_rate": rate / self.setup.units.time}
-        more |= efficiency.of_steady_state(sample, bath)
+        more |= self.closed_forms.lifetimes(sample.gap) | efficiency.of_steady_state(sample, bath)
         return more | self.closed_forms.steady(bath, strength, values | more)
+
+    def _steps(self, moment: Moment) -> dict[str, float]:
+        """Next step and motion of the gap."""
+        units, rate = self.setup.units, moment.state.gap_rate
+        gap_rate = 0.0 if rate is None else float(rate[0])
+        return {
+            "next_step": moment.next_step * units.time,
+            "gap_rate": gap_rate * units.energy / constants.e / units.time,
+        }
+
+    # -- going on
+
+    def state_at(self, sweep: SweepDataset, place: Place) -> State:
+        """State at a point that was computed before, with the rate at which its gap moved."""
+        units, dataset = self.setup.units, sweep.dataset
+        f, n, gap = (dataset[name].values[place] for name in ("f", "n", "gap"))
+        unit = units.energy / constants.e
+        rate = float(dataset["gap_rate"].values[place]) if "gap_rate" in dataset else np.nan
+        follows = self.setup.problem.gap_follows and not np.isnan(rate)
+        moved = np.array([rate / unit * units.time]) if follows else None
+        return State(f[None, None].copy(), n[None, None].copy(), np.array([gap / unit]), moved)
+
+    def restored(self, sweep: SweepDataset, place: Place, problem: BoltzmannProblem) -> Begin:
+        """What an evolution goes on from after the time at ``place`` of results."""
+        dataset, units = sweep.dataset, self.setup.units
+        start = problem.ledger(self.state_at(sweep, (*place[:-1], 0))).stored
+        step = float(dataset["next_step"].values[place])
+        injected, escaped = (
+            float(dataset[f"energy_{what}"].values[place]) / units.energy_density
+            for what in ("injected", "escaped")
+        )
+        next_step = None if np.isnan(step) else step / units.time
+        return Begin(self.state_at(sweep, place), start, (injected, escaped), None, next_step)
 
     # -- warnings
 

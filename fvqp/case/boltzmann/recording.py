@@ -1,4 +1,4 @@
-"""Records of a point of a sweep, or of a time: observables, fields, and the state to resume from."""
+"""Records of points of sweeps and of times: observables, fields, and the state that a body resumes from."""
 
 from __future__ import annotations
 
@@ -12,12 +12,11 @@ from numpy.typing import NDArray
 from scipy import constants
 
 from fvqp.case.boltzmann.build import BoltzmannSetup
-from fvqp.case.boltzmann.film import Film
 from fvqp.case.boltzmann.observable import BoltzmannRun, BoltzmannSample
 from fvqp.case.process import given_processes
 from fvqp.case.recorder import Recorder
 from fvqp.errors import CheckpointError
-from fvqp.models.boltzmann import BoltzmannProblem, Counters, Moment, State
+from fvqp.models.boltzmann import Counters, State
 from fvqp.results.checkpoint import Checkpoint
 from fvqp.results.dataset import SweepDataset
 from fvqp.results.folder import ResultsFolder
@@ -53,12 +52,11 @@ class Begin(NamedTuple):
 class BoltzmannRecorder(Recorder):
     """Records points of sweeps of films, and times of bodies.
 
-    What a run of films needs to go on is in its results, that of a body in its checkpoint.
+    A run of films goes on from its results, see `film`, one of a body from its checkpoint.
 
     Args:
         setup: what is run.
         axes: name → values of what is varied, in the order of the dimensions.
-        film: what results have beside observables; None of a body.
         comm: all ranks of the run.
         folder: where to write, or None.
     """
@@ -67,13 +65,12 @@ class BoltzmannRecorder(Recorder):
         self,
         setup: BoltzmannSetup,
         axes: dict[str, Floats],
-        film: Film | None,
         comm: MPI.Comm,
         folder: ResultsFolder | None,
     ) -> None:
         super().__init__(setup.mesh, comm, comm.size // setup.mesh.comm.size, folder)
         self.case: Any = setup.case
-        self.setup, self.film = setup, film
+        self.setup = setup
         self.run = BoltzmannRun(setup.case, setup)
         self._observables = self.run.recorded()
         self.sweep = self._dataset(axes)
@@ -82,7 +79,7 @@ class BoltzmannRecorder(Recorder):
     # -- dataset
 
     def _dataset(self, axes: dict[str, Floats]) -> SweepDataset:
-        setup, grid, film = self.setup, self.setup.problem.grid, self.film is not None
+        setup, grid, film = self.setup, self.setup.problem.grid, self.run.film
         unit = setup.units.energy / constants.e
         coordinates: dict[str, tuple[tuple[str, ...], Any]] = {
             "energy": (("energy",), grid.energies * unit),
@@ -111,8 +108,6 @@ class BoltzmannRecorder(Recorder):
             # Fields are collected on rank 0.
             if film or "cell" not in one.dims or self.comm.rank == 0:
                 define(sweep, one, self.run)
-        if self.film is not None:
-            self.film.define(sweep)
         return sweep
 
     def _space(self, unit: float) -> dict[str, tuple[tuple[str, ...], Any]]:
@@ -159,22 +154,18 @@ class BoltzmannRecorder(Recorder):
         cells: dict[str, Floats] = {}
         for one in self._observables:
             found = one.values(sample)
-            if self.film is not None or "cell" not in one.dims:
+            if self.run.film or "cell" not in one.dims:
                 values |= found
                 continue
             for name, field in found.items():
                 self.gathered(field, self.sweep.at(name, place) if self.comm.rank == 0 else None)
             if one.dims == ("cell",):
                 cells |= found
-        if self.film is not None:
-            values |= self.film.closed_forms.lifetimes(sample.gap)
-            if place[-1] and self.case.evolution is not None:
-                values |= self._steps(sample.moment)
         if beside is not None:
             values |= beside(values)
-        self._warn_of_processes(sample.state)
+        self._warn_of_processes(sample)
         self.keep(place, values, None, label)
-        if self.film is not None:
+        if self.run.film:
             self.save({}, {})
             return
         if self.case.output.fields and self.folder is not None:
@@ -182,52 +173,18 @@ class BoltzmannRecorder(Recorder):
             series.write(self.mesh, float(time[place]) / NANOSECOND, cells)
         self.save(*self._state(sample))
 
-    def _warn_of_processes(self, state: State) -> None:
+    def _warn_of_processes(self, at: BoltzmannSample) -> None:
         """Say once what processes doubt of states."""
-        setup, evolves = self.setup, self.case.evolution is not None
+        evolves = self.case.evolution is not None
         for key, process in given_processes(self.case):
-            found = process.doubts_of_state(setup.problem, setup.mesh, state, setup.units, evolves=evolves)
+            found = process.doubts_of_state(at.problem, self.mesh, at.state, at.units, evolves=evolves)
             for kind, texts in found.items():
                 if texts and (key, kind) not in self._said:
                     self._said.add((key, kind))
                     for text in texts if self.group.rank == 0 else []:
                         log.warning("%s: %s: %s", self.case.source, key, text)
 
-    # -- going on
-
-    def restored(self, place: Place, problem: BoltzmannProblem, earlier: Checkpoint | None) -> Begin:
-        """What an evolution goes on from after the time at ``place``; raise `CheckpointError`."""
-        return self._of_checkpoint(earlier) if self.film is None else self._of_results(place, problem)
-
-    def _steps(self, moment: Moment) -> dict[str, float]:
-        """Next step and motion of the gap of a film."""
-        units, rate = self.setup.units, moment.state.gap_rate
-        gap_rate = 0.0 if rate is None else float(rate[0])
-        return {
-            "next_step": moment.next_step * units.time,
-            "gap_rate": gap_rate * units.energy / constants.e / units.time,
-        }
-
-    def state_at(self, place: Place) -> State:
-        """State of a film at a point that was computed before, with the rate at which its gap moved."""
-        units, dataset = self.setup.units, self.sweep.dataset
-        f, n, gap = (dataset[name].values[place] for name in ("f", "n", "gap"))
-        unit = units.energy / constants.e
-        rate = float(dataset["gap_rate"].values[place]) if "gap_rate" in dataset else np.nan
-        follows = self.setup.problem.gap_follows and not np.isnan(rate)
-        moved = np.array([rate / unit * units.time]) if follows else None
-        return State(f[None, None].copy(), n[None, None].copy(), np.array([gap / unit]), moved)
-
-    def _of_results(self, place: Place, problem: BoltzmannProblem) -> Begin:
-        dataset, units = self.sweep.dataset, self.setup.units
-        start = problem.ledger(self.state_at((*place[:-1], 0))).stored
-        step = float(dataset["next_step"].values[place])
-        injected, escaped = (
-            float(dataset[f"energy_{what}"].values[place]) / units.energy_density
-            for what in ("injected", "escaped")
-        )
-        next_step = None if np.isnan(step) else step / units.time
-        return Begin(self.state_at(place), start, (injected, escaped), None, next_step)
+    # -- checkpoint
 
     def _state(self, sample: BoltzmannSample) -> tuple[dict[str, Floats], dict[str, NDArray[Any]]]:
         """Arrays and numbers of the checkpoint of a body."""
@@ -243,8 +200,8 @@ class BoltzmannRecorder(Recorder):
         }
         return arrays, numbers
 
-    def _of_checkpoint(self, earlier: Checkpoint | None) -> Begin:
-        assert earlier is not None
+    def restored(self, earlier: Checkpoint) -> Begin:
+        """What the evolution of a body goes on from; raise `CheckpointError`."""
         arrays = {name: array[: self.mesh.n_owned] for name, array in earlier.arrays.items()}
         moved = arrays["gap_rate"] if self.setup.problem.gap_follows else None
         state = State(arrays["f"], arrays["n"], arrays["gap"], moved)

@@ -162,7 +162,10 @@ class BoltzmannStudy(Study[BoltzmannRecorder]):
     def recorder(self, folder: ResultsFolder | None) -> BoltzmannRecorder:
         if self.film is None:
             self._lengths()
-        return BoltzmannRecorder(self.setup, self.axes, self.film, self.comm, folder)
+        recorder = BoltzmannRecorder(self.setup, self.axes, self.comm, folder)
+        if self.film is not None:
+            self.film.define(recorder.sweep)
+        return recorder
 
     def compute(
         self, recorder: BoltzmannRecorder, settled: Bools, earlier: Checkpoint | None
@@ -193,14 +196,17 @@ class BoltzmannStudy(Study[BoltzmannRecorder]):
         """Times of a line from the first missing one on."""
         zero, first, times = (*line[0][:-1], 0), line[0][-1], self.axes["time"]
         problem, where = self.problem(zero), self._where(zero)
-        if first:
-            begin = recorder.restored((*zero[:-1], first - 1), problem, earlier)
-        else:
+        if not first:
             state = self._first(zero, problem)
             begin = Begin(state, problem.ledger(state).stored)
+        elif self.film is not None:
+            begin = self.film.restored(recorder.sweep, (*zero[:-1], first - 1), problem)
+        else:
+            assert earlier is not None
+            begin = recorder.restored(earlier)
         beside = None
         if self.film is not None:
-            start = recorder.state_at(zero) if first else begin.state
+            start = self.film.state_at(recorder.sweep, zero) if first else begin.state
             beside = self.film.of_evolution(problem, self.point(zero)[0], start, times)
 
         def record(number: int, moment: Moment) -> None:
@@ -267,9 +273,9 @@ class BoltzmannStudy(Study[BoltzmannRecorder]):
         for place in line:
             problem = self.problem(place)
             if state is None:
-                going_on = "strength" in self.axes and place[-1] > 0
-                before = (*place[:-1], place[-1] - 1)
-                state = recorder.state_at(before) if going_on else self._first(place, problem)
+                state = self._first(place, problem)
+                if self.film is not None and "strength" in self.axes and place[-1] > 0:
+                    state = self.film.state_at(recorder.sweep, (*place[:-1], place[-1] - 1))
             state, rate = self._steady(place, problem, state, rate)
             moment = problem.moment(state)
             sample = BoltzmannSample(recorder.run, problem, moment, moment.ledger.stored)

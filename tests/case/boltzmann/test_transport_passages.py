@@ -187,4 +187,4 @@ def test_a_checkpoint_without_interfaces_is_refused() -> None:
     arrays = {"f": state.f, "n": state.n, "gap": state.gap, "gap_rate": state.gap}
     earlier = SimpleNamespace(arrays=arrays, numbers=numbers)
     with pytest.raises(CheckpointError, match="lost_n counts what passed 2 places, this program needs 3"):
-        recorder.restored((0,), study.setup.problem, earlier)
+        recorder.restored(earlier)
