@@ -112,7 +112,7 @@ FIELDS = {
     "side_arm_film": ("networks/side_arm_film", "f_L", 1.1),
 }
 """Picture → case, spectral field of every cell, and its energy in gaps."""
-FOLDERS = {"bespalov2016/wire": "localized_wire"}
+FOLDERS = {"bespalov2016/relaxation": "localized_relaxation", "bespalov2016/wire": "localized_wire"}
 """Cases whose results are in a folder of another name than their file, as another case has that name."""
 COARSE = ['mesh.file="../../meshes/ryan_wire/line_coarse.msh"']
 SMEARED = ["spectrum.broadening=0.05", biases(0.8, 1, 1.4, 2, 2.6, 3.2)]
