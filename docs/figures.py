@@ -242,11 +242,11 @@ def film(folder: Path, picture: Path) -> None:
         shown.set_rasterized(True)
         figure.colorbar(ScalarMappable(Normalize(*limits), colours), ax=panel, label=label, aspect=8)
         # Cells are whole, so the ends of the part are ragged.
-        panel.set(ylabel="y (µm)", yticks=(-0.05, 0.05), xlim=(-0.95 * SHOWN, 0.95 * SHOWN))
+        panel.set(ylabel="$y$ (µm)", yticks=(-0.05, 0.05), xlim=(-0.95 * SHOWN, 0.95 * SHOWN))
         for middle, letter in ((-0.3, "A"), (0.0, "B"), (0.3, "C")):
             panel.text(middle, 0.08, letter, ha="center", fontsize=8)
     axes[0].set_xticklabels([])
-    axes[1].set_xlabel(f"x (µm); bias of A: {reader.time_values[-1]:.2g} mV")
+    axes[1].set_xlabel(f"$x$ (µm); bias of A: {reader.time_values[-1]:.2g} mV")
     figure.savefig(picture)
     # Fewer colours make a small file.
     Image.open(picture).convert("RGB").quantize(160).save(picture, optimize=True)
@@ -285,33 +285,12 @@ def wire_in_3d(folder: Path, picture: Path) -> None:
     reader = pyvista.get_reader(str(folder / "wire_3d" / "fields.pvd"))
     reader.set_active_time_value(reader.time_values[-1])
     grid = reader.read()[0]
-    name = next(name for name in grid.cell_data if name.startswith("charge_imbalance"))
     x, y, _ = grid.cell_centers().points.T
     part = grid.extract_cells((np.abs(x) < 0.5 * SHOWN) & (np.abs(y) < WIDTH))
     part.points *= STRETCHED
-    plotter = pyvista.Plotter(off_screen=True, window_size=[1100, 620])
-    plotter.set_background("white")
-    bar = {
-        "color": "black", "fmt": "%.0f", "width": 0.4, "position_x": 0.54, "position_y": 0.06, "n_labels": 3,
-        "title": f"{name} at {reader.time_values[-1]:.2g} mV\n",
-    }  # fmt: skip
-    plotter.add_mesh(
-        part,
-        scalars=name,
-        cmap="viridis",
-        show_edges=True,
-        edge_opacity=0.3,
-        ambient=0.3,
-        scalar_bar_args=bar,
-    )
     across, up = STRETCHED[1:]
-    said = f"x from {-0.5 * SHOWN:g} to {0.5 * SHOWN:g} um; width x {across:g}, thickness x {up:g}"
-    plotter.add_text(said, color="black", font_size=11, position="upper_edge")
-    plotter.view_isometric()
-    plotter.camera.zoom(1.4)
-    plotter.screenshot(str(picture))
-    plotter.close()
-    fewer_colours(picture)
+    note = f"{reader.time_values[-1]:.2g} mV; width × {across:g}, thickness × {up:g}"
+    solid([SolidPart(part, field_named(part, "charge_imbalance"), "viridis", "$Q^*$ (C/m³)")], note, picture)
 
 
 def absorber(folder: Path, picture: Path) -> None:
@@ -322,30 +301,82 @@ def absorber(folder: Path, picture: Path) -> None:
     at = float(times[np.argmin(np.abs(np.log(np.maximum(times, 1e-9) / 25.0)))])
     reader.set_active_time_value(at)
     grid = reader.read()[0]
-    phonons, density = (
-        next(n for n in grid.cell_data if n.startswith(name)) for name in ("energy_ph_cell", "n_qp_cell")
-    )
     wire = grid.cell_centers().points[:, 2] > 0.0
-    plotter = pyvista.Plotter(off_screen=True, window_size=[1100, 620])
-    plotter.set_background("white")
-    bar = {"color": "black", "fmt": "%.1e", "width": 0.4, "position_y": 0.02, "n_labels": 3}
-    upper = grid.extract_cells(wire)
+    block, upper = grid.extract_cells(~wire), grid.extract_cells(wire)
     # A wire of 0.1 µm cannot be seen beside a block of 40 µm.
     upper.points[:, 2] = 3.0 + 20.0 * upper.points[:, 2]
-    for part, name, colours, left in (
-        (grid.extract_cells(~wire), phonons, "magma", 0.05),
-        (upper, density, "viridis", 0.55),
-    ):
-        shown = {**bar, "title": f"{name}\n", "position_x": left}
+    phonons = field_named(block, "energy_ph_cell")
+    block.cell_data[phonons] *= 1e3
+    parts = [
+        SolidPart(block, phonons, "magma", "phonons in the block (mJ/m³)"),
+        SolidPart(upper, field_named(upper, "n_qp_cell"), "viridis", "quasiparticles in the wire (1/µm³)"),
+    ]
+    solid(parts, f"{at:.3g} ns; wire lifted, thickness × 20", picture)
+
+
+class SolidPart(NamedTuple):
+    """Cells of a picture in 3-D: grid, name of its field, colours, label of their bar."""
+
+    grid: pyvista.UnstructuredGrid
+    array: str
+    colours: str
+    label: str
+
+
+def field_named(grid: pyvista.UnstructuredGrid, name: str) -> str:
+    """The field of ParaView, whose name ends with its unit."""
+    return next(field for field in grid.cell_data if field.startswith(name))
+
+
+def solid(parts: Sequence[SolidPart], note: str, picture: Path) -> None:
+    """Draw a solid from above, cropped, with a scale bar along x (µm) and a colour bar for each part."""
+    view = np.array([-0.4, -0.8, 0.6]) / np.linalg.norm([-0.4, -0.8, 0.6])
+    right = np.cross([0.0, 0.0, 1.0], view)
+    right /= np.linalg.norm(right)
+    frame = np.array([right, np.cross(view, right)])
+    points = np.concatenate([part.grid.points for part in parts])
+    low, high = (points @ frame.T).min(axis=0), (points @ frame.T).max(axis=0)
+    width, height = 1.04 * (high - low)
+    pixels = (1400, round(1400 * height / width))
+    plotter = pyvista.Plotter(off_screen=True, window_size=list(pixels))
+    plotter.set_background("white")
+    for part in parts:
         plotter.add_mesh(
-            part, scalars=name, cmap=colours, show_edges=True, ambient=0.4, scalar_bar_args=shown
+            part.grid,
+            scalars=part.array,
+            cmap=part.colours,
+            show_edges=True,
+            edge_opacity=0.3,
+            ambient=0.4,
+            show_scalar_bar=False,
         )
-    plotter.add_text(f"{at:.3g} ns", color="black", font_size=11, position="upper_edge")
-    plotter.view_isometric()
-    plotter.camera.SetWindowCenter(0.0, -0.12)  # above the bars of colours
-    plotter.camera.zoom(0.92)
-    plotter.screenshot(str(picture))
+    middle = 0.5 * (low + high) @ frame + (points.mean(axis=0) @ view) * view
+    plotter.enable_parallel_projection()
+    plotter.camera_position = [middle + 10.0 * width * view, middle, (0.0, 0.0, 1.0)]
+    plotter.camera.parallel_scale = 0.5 * height
+    plotter.reset_camera_clipping_range()
+    image = plotter.screenshot(None, return_img=True)
     plotter.close()
+
+    figure = Figure(figsize=(7.2, 7.2 * height / width + 1.0), layout="constrained", dpi=150)
+    axes = figure.subplots()
+    axes.imshow(image)
+    axes.set_axis_off()
+    axes.set_title(note, fontsize=9)
+    length = float(np.ptp(points[:, 0]))
+    bar = max(size for size in (0.5, 1.0, 5.0, 10.0, 20.0) if size <= 0.3 * length)
+    step = bar * frame[:, 0] * [1.0, -1.0] * pixels[0] / width
+    start = np.array([0.03 * pixels[0], 1.02 * pixels[1] + max(0.0, -step[1])])
+    axes.plot(*np.transpose([start, start + step]), color="black", linewidth=2.0, solid_capstyle="butt")
+    axes.annotate(
+        f"{bar:g} µm along $x$", start + step, (6, 0), textcoords="offset points", va="center", fontsize=8
+    )
+    axes.set_ylim(max(start[1], start[1] + step[1]) + 0.03 * pixels[1], 0.0)
+    for part in parts:
+        values = part.grid.cell_data[part.array]
+        scale = ScalarMappable(Normalize(float(values.min()), float(values.max())), part.colours)
+        figure.colorbar(scale, ax=axes, label=part.label, location="bottom", aspect=40, shrink=0.8)
+    figure.savefig(picture)
     fewer_colours(picture)
 
 
