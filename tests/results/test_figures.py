@@ -142,6 +142,24 @@ def test_spectral_field_along_a_line_is_whole_or_at_an_energy() -> None:
     np.testing.assert_array_equal(axes.lines[1].get_ydata(), [2.0, 5.0])
 
 
+def test_equal_spectra_along_a_line_are_drawn_once() -> None:
+    wire = mesh(np.array([[0, 0], [0, 1e-6], [0, 2e-6]]), [("line", np.array([[0, 1], [1, 2]]))])
+    for second, drawn, title in ((3.0, 1, "equal curves are drawn once"), (3.1, 2, "")):
+        dataset = stored(wire, {"f_L": np.array([[1.0, 2.0, 3.0], [1.0, 2.0, second]])})
+        _, right, _ = figure_of(dataset, "fields", variable="f_L").axes
+        assert len(right.lines) == drawn and right.get_title() == title
+
+
+def test_a_region_without_values_is_named() -> None:
+    dataset = stored(mesh(POINTS, MIXED), {"gap": [0.0, 3e-4]})
+    inside = ("region", "cell"), np.array([[0, 1], [1, 0]])
+    dataset = dataset.assign_coords(region=["film", "trap"], in_region=inside)
+    axes = figure_of(dataset, "fields", variable="gap").axes[0]
+    assert [text.get_text() for text in axes.texts] == ["trap"]
+    middle = [dataset[name].values[0] * 1e6 for name in "xy"]
+    np.testing.assert_allclose(axes.texts[0].get_position(), middle)
+
+
 def test_fields_of_solids_are_for_other_programs() -> None:
     solid = mesh(
         1e-6 * np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1], [1, 1, 2]]),

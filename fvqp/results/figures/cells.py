@@ -32,7 +32,7 @@ from fvqp.results.figures.common import (
     stored,
     with_prefix,
 )
-from fvqp.typing import Bools, Floats
+from fvqp.typing import Bools, Floats, Ints
 
 FLAT = 1e-9
 """A mesh thinner than this part of its length has no extent in that direction."""
@@ -57,6 +57,8 @@ LOGARITHMIC = 30.0
 """Largest over smallest density of a map from which on its colours are logarithmic."""
 GREYED = matplotlib.colormaps["viridis"].with_extremes(bad="0.85")
 """Colours, and grey for cells that have no value."""
+HIDDEN = 5e-3
+"""Curves closer than this part of the largest value hide each other."""
 COLOUR_BAR = (1.03, 0.0, 0.04, 1.0)
 """Left, bottom, width and height of the colour bar over those of the panel."""
 
@@ -191,11 +193,23 @@ def _along(values: xr.DataArray, place: xr.DataArray, figure: Figure) -> None:
     figure.colorbar(image, ax=left, label=label_of(table, ""), extend=beyond)
     left.set(xlabel=label_of(table[name], unit), ylabel=label_of(table["energy"], energy_unit))
     left.set_title(said(table), fontsize=8)
-    some = table.isel({name: evenly(len(places), PLACES)})
-    draw_curves(right, some, "energy", name, None, 1.0)
-    right.set(title="", ylabel=label_of(table, ""), ylim=(-1.1 * end if signed else 0.0, 1.1 * end))
+    rows = evenly(len(places), PLACES)
+    drawn = _different(table.values, rows)
+    draw_curves(right, table.isel({name: drawn}), "energy", name, None, 1.0)
+    once = "equal curves are drawn once" if len(drawn) < len(rows) else ""
+    right.set_title(once, fontsize=8)
+    right.set(ylabel=label_of(table, ""), ylim=(-1.1 * end if signed else 0.0, 1.1 * end))
     right.margins(x=0.0)
     draw_legend(right, False)
+
+
+def _different(table: Floats, rows: Ints) -> list[int]:
+    """Rows of a table without those that a curve drawn before would hide."""
+    found: list[int] = []
+    for row in rows:
+        if all(np.abs(table[row] - table[other]).max() > HIDDEN * np.abs(table).max() for other in found):
+            found.append(int(row))
+    return found
 
 
 def _gapped(dataset: xr.Dataset) -> Bools:
@@ -230,9 +244,22 @@ def _in_plane(
         colours["norm"] = LogNorm(least, end)
     image = draw_cells(axes, dataset, names, shown, scale, **colours)
     draw_colour_bar(axes, image, label_of(table, unit))
+    _name_grey_regions(axes, dataset, names, shown, scale)
     labels = [label_of(dataset[name], f"{prefix}m") for name in names]
     axes.set(xlabel=labels[0], ylabel=labels[1])
     axes.set_title(said(table), fontsize=8)
+
+
+def _name_grey_regions(
+    axes: Axes, dataset: xr.Dataset, names: list[str], values: Floats, scale: float
+) -> None:
+    """Names of regions in which no cell has a value, in their middle."""
+    if "in_region" not in dataset.coords:
+        return
+    for name, inside in zip(dataset["region"].values, dataset["in_region"].values > 0, strict=True):
+        if inside.any() and not np.isfinite(values[inside]).any():
+            x, y = (dataset[axis].values[inside].mean() / scale for axis in names)
+            axes.text(x, y, str(name), ha="center", va="center", fontsize=8)
 
 
 def _last(values: xr.DataArray, dim: str) -> xr.DataArray:
