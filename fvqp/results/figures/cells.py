@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 from fvqp.errors import FvqpError
 from fvqp.results.fields import SUPERCONDUCTING
 from fvqp.results.figures.common import (
+    ALIKE,
     SYMBOLS,
     FigureSpec,
     displayed,
@@ -57,8 +58,6 @@ LOGARITHMIC = 30.0
 """Largest over smallest density of a map from which on its colours are logarithmic."""
 GREYED = matplotlib.colormaps["viridis"].with_extremes(bad="0.85")
 """Colours, and grey for cells that have no value."""
-HIDDEN = 5e-3
-"""Curves closer than this part of the largest value hide each other."""
 COLOUR_BAR = (1.03, 0.0, 0.04, 1.0)
 """Left, bottom, width and height of the colour bar over those of the panel."""
 
@@ -187,7 +186,6 @@ def _along(values: xr.DataArray, place: xr.DataArray, figure: Figure) -> None:
         vmin=-end if signed else 0.0,
         vmax=end,
         cmap="RdBu_r" if signed else "viridis",
-        shading="nearest",
     )
     beyond = ("both" if signed else "max") if sharp else "neither"
     figure.colorbar(image, ax=left, label=label_of(table, ""), extend=beyond)
@@ -207,7 +205,7 @@ def _different(table: Floats, rows: Ints) -> list[int]:
     """Rows of a table without those that a curve drawn before would hide."""
     found: list[int] = []
     for row in rows:
-        if all(np.abs(table[row] - table[other]).max() > HIDDEN * np.abs(table).max() for other in found):
+        if all(np.abs(table[row] - table[other]).max() > ALIKE * np.abs(table).max() for other in found):
             found.append(int(row))
     return found
 

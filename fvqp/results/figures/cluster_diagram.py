@@ -27,12 +27,12 @@ def phase_diagram(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> None
         closed = dataset[f"{name}_analytic"].isel(spin=0, equation=equation)
         lines = closed.transpose("generation", "volume").values
         if name == "polarization":
-            image = draw_map(axes, v, a, values, vmin=0.0, vmax=1.0, cmap="viridis", shading="nearest")
+            image = draw_map(axes, v, a, values, vmin=0.0, vmax=1.0, cmap="viridis")
             levels = np.array([0.1, 0.3, 0.5, 0.7, 0.9])
             label = "$p$"
         else:
             norm = LogNorm(max(float(np.nanmin(values)), 0.5), float(np.nanmax(values)))
-            image = draw_map(axes, v, a, values, norm=norm, cmap="magma", shading="nearest")
+            image = draw_map(axes, v, a, values, norm=norm, cmap="magma")
             levels = np.array([1.5, 3.0, 10.0, 30.0])
             label = "$N/N_\\mathrm{unpol}$"
         if np.isfinite(lines).all():

@@ -89,13 +89,34 @@ _SIMPLE = re.compile(r"[^\W\d]+")
 """A unit that takes a prefix, unlike m-3."""
 _POWER = re.compile(r"(?<=[A-Za-zµ])(-?[1-9])\b")
 """An exponent in a unit, such as in m-3."""
+FINE = 8
+"""Parts into which a smooth map divides an interval."""
 
 
-def draw_map(axes: Axes, x: Floats, y: Floats, values: Floats, **colours: Any) -> QuadMesh:
-    """Draw ``values[y, x]`` as a map that `shown_by` knows; as pixels, also in vector files."""
-    image = axes.pcolormesh(x, y, values, rasterized=True, **colours)
+def draw_map(
+    axes: Axes, x: Floats, y: Floats, values: Floats, *, smooth: bool = False, **colours: Any
+) -> QuadMesh:
+    """Draw ``values[y, x]`` as a map that `shown_by` knows; as pixels, also in vector files.
+
+    A ``smooth`` map is bilinear between the places.
+    """
+    # Values, as gouraud shading would interpolate colours, with stripes where these end.
+    fine = _bilinear(x, y, values) if smooth else (x, y, values)
+    image = axes.pcolormesh(*fine, shading="nearest", rasterized=True, **colours)
+    if smooth:
+        axes.set(xlim=(x[0], x[-1]), ylim=(y[0], y[-1]))
     remember(image, x, y, values)
     return image
+
+
+def _bilinear(x: Floats, y: Floats, values: Floats) -> tuple[Floats, Floats, Floats]:
+    """Places and values of a map with `FINE` places for each interval."""
+    fine_x, fine_y = (
+        np.interp(np.linspace(0, len(at) - 1, FINE * (len(at) - 1) + 1), np.arange(len(at)), at)
+        for at in (x, y)
+    )
+    rows = np.array([np.interp(fine_x, x, row) for row in values])
+    return fine_x, fine_y, np.array([np.interp(fine_y, y, column) for column in rows.T]).T
 
 
 def remember(image: Collection, x: Floats, y: Floats, values: Floats) -> None:

@@ -44,8 +44,8 @@ def _draw_map(table: xr.DataArray, limit: float | None, figure: Figure, axes: Ax
         if limit:
             colours["vmax"] = limit * _scale_of(table, limit)
     # Linear between the biases; around points that are missing there is nothing to draw between.
-    smooth = "gouraud" if np.isfinite(values).all() else "nearest"
-    image = draw_map(axes, table["V_inj"].values, table["V_det"].values, values, shading=smooth, **colours)
+    smooth = bool(np.isfinite(values).all())
+    image = draw_map(axes, table["V_inj"].values, table["V_det"].values, values, smooth=smooth, **colours)
     beyond = limit is not None and np.nanmax(np.abs(table.values)) > limit
     figure.colorbar(
         image,
