@@ -14,6 +14,7 @@ from fvqp.transport.chain import Chain
 from fvqp.transport.geometry import Gradient
 from fvqp.transport.refraction import Plane
 from fvqp.transport.two_point import TwoPointFlux
+from fvqp.transport.walls import FaceBath
 from fvqp.typing import Bools, Floats, Integers, Ints32
 
 
@@ -112,6 +113,8 @@ class Barrier:
         specularity: share of the returned particles that is reflected.
         images: ``(n, M)`` reflections of directions.
         image: ``(faces,)`` the row of each face; of no consequence if nothing is reflected.
+        velocity: of `fvqp.transport.walls.Wall`, or None.
+        bath: outside, where that depends on the face.
     """
 
     faces: Ints32
@@ -122,6 +125,8 @@ class Barrier:
     specularity: float
     images: Ints32
     image: Ints32
+    velocity: float | None = None
+    bath: FaceBath | None = None
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from fvqp.transport.geometry import behind_faces, least_squares
 from fvqp.transport.layout import Barrier, CellLayout, Refracting
 from fvqp.transport.refraction import Plane
 from fvqp.transport.streaming import Scheme, Streaming
-from fvqp.transport.walls import AcousticInterface, TransmittingInterface, Wall
+from fvqp.transport.walls import AcousticInterface, BathFunction, FaceBath, TransmittingInterface, Wall
 from fvqp.typing import Floats, Ints32
 
 #: Cosines below this are round-off: the direction runs along the face.
@@ -329,7 +329,19 @@ def _barrier(
     reflects = wall.specularity > 0.0 and bool(np.any(np.asarray(wall.transmission) < 1.0))
     images = _reversal(directions)[None, :]
     image = np.zeros(len(faces), np.int32)
-    problem = None
+    velocity, bath, problem = None, None, None
+    if isinstance(wall, Wall):
+        velocity = wall.velocity
+        if not directions.means_only and (velocity is not None or isinstance(wall.bath, BathFunction)):
+            raise CaseError(
+                f"{what} of {mesh.name}: a surface velocity, or a bath that depends on place or time, needs "
+                "diffusion; give a transmission and a bath by energy"
+            )
+        try:
+            if isinstance(wall.bath, BathFunction):
+                bath = FaceBath(wall.bath, mesh.face_centroid[faces])
+        except CaseError as error:
+            problem = str(error)
     if reflects and len(faces):
         normals, number_of = np.unique(np.round(mesh.face_normal[faces], 9), axis=0, return_inverse=True)
         image = number_of.ravel().astype(np.int32)
@@ -342,4 +354,4 @@ def _barrier(
     if problems:
         raise CaseError(problems[0])
     numbers = (number, -1) if isinstance(wall, Wall) else (-1, number)
-    return Barrier(faces, *numbers, near, wall.transmission, wall.specularity, images, image)
+    return Barrier(faces, *numbers, near, wall.transmission, wall.specularity, images, image, velocity, bath)

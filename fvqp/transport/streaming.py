@@ -95,9 +95,7 @@ class Streaming:
         self.directions = directions
         self.scheme = scheme
         self.walls, self.interfaces = tuple(walls), tuple(interfaces)
-        self.open_walls = tuple(
-            name for name, wall in walls.items() if np.any(np.asarray(wall.transmission) > 0.0)
-        )
+        self.open_walls = tuple(name for name, wall in walls.items() if wall.passes)
         self._made_of = dict(walls), tuple(barriers)
         # Where a tangent is taken, and what comes in through transmitting faces there.
         self._at: Floats | None = None
@@ -128,7 +126,7 @@ class Streaming:
         self._acoustic = [AcousticFaces(layout, directions, b, self.g, self.speed) for b in refracting]
         plain = [b for b in barriers if isinstance(b, Barrier)]
         transmitting, transmitting_row = make_transmitting(
-            layout, directions, self.g, walls, plain, self._acoustic
+            layout, directions, self.g, self.speed, walls, plain, self._acoustic
         )
         pointer, of_cell = faces_of_cells(layout)
         self._faces = StreamingFaces(
@@ -156,8 +154,11 @@ class Streaming:
         self._wall = transmitting.wall[walls_at]
         self._outside = layout.flux.faces.outside[transmitting.face[walls_at]]
         self.baths[0, self._outside] = bath_means(layout, directions, transmitting)
+        self._varying = [barrier for barrier in plain if barrier.bath is not None]
+        self._take_baths()
         self.refracts = bool(layout.comm.allreduce(bool(self._acoustic), MPI.LOR))
         self.has_baths = bool(layout.comm.allreduce(bool(np.any(transmitting.bath)), MPI.LOR))
+        self.has_baths |= bool(self._varying)
         beside = layout.face_cells[transmitting.face]
         beside = (
             np.where(beside < 0, beside[:, :1], beside) if len(self.g) > 1 else np.zeros((1, 2), np.int64)
@@ -190,7 +191,26 @@ class Streaming:
         """The same with empty baths, in a scheme: linear in f unless `limited`."""
         walls, barriers = self._made_of
         empty = {name: replace(wall, bath=0.0) for name, wall in walls.items()}
-        return self._with((empty, barriers), self.speed, self.states, scheme)
+        bare = tuple(replace(one, bath=None) if isinstance(one, Barrier) else one for one in barriers)
+        return self._with((empty, bare), self.speed, self.states, scheme)
+
+    @property
+    def switching_times(self) -> Floats:
+        """Times at which baths change."""
+        times = [barrier.bath.times for barrier in self._varying if barrier.bath is not None]
+        return np.concatenate([np.empty(0), *times])
+
+    def switch(self, time: float) -> None:
+        """Take the baths of another time."""
+        for barrier in self._varying:
+            assert barrier.bath is not None
+            barrier.bath.switch(time)
+        self._take_baths()
+
+    def _take_baths(self) -> None:
+        for barrier in self._varying:
+            assert barrier.bath is not None
+            self.baths[0, self.layout.flux.faces.outside[barrier.faces]] = barrier.bath.occupation
 
     def tangent(self, f: Floats, frozen_limiter: bool = False) -> Streaming:
         """The derivative of the rates at ``f[n_cells, M, energy]``, ghosts up to date, for empty baths.

@@ -11,7 +11,7 @@ from fvqp.transport.acoustic_faces import AcousticFaces
 from fvqp.transport.directions import Directions
 from fvqp.transport.layout import Barrier, CellLayout, Refracting
 from fvqp.transport.streaming_tables import TransmittingFaces
-from fvqp.transport.walls import Wall
+from fvqp.transport.walls import BathFunction, Wall
 from fvqp.typing import Floats, Ints32
 
 #: States × speed that differ by less across a face, relatively, differ by rounding.
@@ -24,6 +24,7 @@ def make_transmitting(
     layout: CellLayout,
     directions: Directions,
     g: Floats,
+    speed: Floats,
     walls: Mapping[str, Wall],
     barriers: Sequence[Barrier],
     acoustic: Sequence[AcousticFaces],
@@ -33,7 +34,7 @@ def make_transmitting(
     Interfaces that refract come last, in their order.
 
     Args:
-        g: ``(n_cells or 1, energy)`` states × speed.
+        g, speed: ``(n_cells or 1, energy)`` states × speed, and speed.
         walls: by name; ``barriers`` number them.
 
     Raises:
@@ -62,6 +63,8 @@ def make_transmitting(
         share = np.asarray(barrier.transmission, dtype=np.float64)
         if share.ndim and share.shape != (n_energies,):
             raise CaseError(f"walls: a transmission has {share.size} values for {n_energies} energies")
+        if barrier.velocity is not None:
+            share = _share_of_velocity(barrier.velocity, speed[c0[here]] if len(speed) > 1 else speed)
         rows = sum(len(i) for i in images) + barrier.image
         parts.append((here, barrier.wall, passing * share, barrier.specularity, rows))
         images.append(barrier.images)
@@ -98,6 +101,17 @@ def make_transmitting(
     return transmitting, transmitting_row
 
 
+def _share_of_velocity(velocity: float, speed: Floats) -> Floats:
+    """Return the transmission η with Marshak's conductance ``v/4 η/(1 − η/2)`` of a surface velocity.
+
+    From 1 to 2 it is no share of anything that flies: the occupation at the wall is nearer to that outside
+    than a bath can bring it.
+    """
+    if velocity == 0.0:
+        return np.zeros_like(speed)
+    return np.asarray(4.0 / (speed / velocity + 2.0))
+
+
 def first(transmitting: TransmittingFaces, count: int) -> TransmittingFaces:
     """Return the first ``count`` transmitting faces."""
     return transmitting._replace(**{name: getattr(transmitting, name)[:count] for name in BY_GATE})
@@ -105,7 +119,7 @@ def first(transmitting: TransmittingFaces, count: int) -> TransmittingFaces:
 
 def bath_means(layout: CellLayout, directions: Directions, transmitting: TransmittingFaces) -> Floats:
     """Return the influx from baths through each face of a wall, as the isotropic occupation that sends as
-    much.
+    much; 0 where the bath depends on the face.
 
     ``(faces of walls, energy)``, in the order of the transmitting faces.
     """
@@ -123,6 +137,8 @@ def _baths(walls: Mapping[str, Wall], n_directions: int, n_energies: int) -> Flo
     shape = (n_directions, n_energies)
     out = np.zeros((len(walls), *shape))
     for number, (name, wall) in enumerate(walls.items()):
+        if isinstance(wall.bath, BathFunction):
+            continue
         try:
             out[number] = np.broadcast_to(np.asarray(wall.bath, dtype=np.float64), shape)
         except ValueError:

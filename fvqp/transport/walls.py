@@ -2,12 +2,70 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from fvqp.errors import CaseError
+from fvqp.typing import Floats
+
+_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(4)
+
+
+@dataclass(frozen=True)
+class BathFunction:
+    """Occupation outside that depends on place and time; it is replaced by its means between given times.
+
+    Attributes:
+        function: returns ``(n, energy)`` at points ``(n, 3)`` and a time; raises `CaseError`.
+        times: increasing, between which means are taken; before the first and after the last one the
+            occupation is that of these. Empty without dependence on time.
+    """
+
+    function: Callable[[Floats, float], Floats]
+    times: Floats = field(default_factory=lambda: np.empty(0))
+
+    def at(self, points: Floats, time: float) -> Floats:
+        """Return the occupation at points in the interval that contains a time, ``(n, energy)``."""
+        times = self.times
+        if len(times) == 0:
+            return self.function(points, 0.0)
+        number = int(np.searchsorted(times, time, side="right"))
+        if number in (0, len(times)):
+            return self.function(points, float(times[0 if number == 0 else -1]))
+        start, width = times[number - 1], times[number] - times[number - 1]
+        nodes = start + 0.5 * width * (1.0 + _NODES)
+        parts = zip(_WEIGHTS, nodes, strict=True)
+        return np.asarray(sum(0.5 * w * self.function(points, float(t)) for w, t in parts))
+
+
+class FaceBath:
+    """Occupation outside the faces of a wall: that of a `BathFunction` at the time that `switch` was given.
+
+    Attributes:
+        occupation: ``(faces, energy)``, at first that of time 0.
+    """
+
+    def __init__(self, function: BathFunction, points: Floats) -> None:
+        """Evaluate the function at all times, so that what is wrong with it is said at the start.
+
+        Args:
+            function: as named.
+            points: ``(faces, 3)`` centroids.
+
+        Raises:
+            CaseError: what the function raises.
+        """
+        self.times, self._function, self._points = function.times, function, points
+        for time in (*(0.5 * (self.times[1:] + self.times[:-1])), np.inf):
+            function.at(points, float(time))
+        self.switch(0.0)
+
+    def switch(self, time: float) -> None:
+        """Take the occupation of another time."""
+        self.occupation = self._function.at(self._points, time)
 
 
 @dataclass(frozen=True)
@@ -22,20 +80,35 @@ class Wall:
     Attributes:
         transmission: between 0 and 1, scalar or ``(energy,)``.
         specularity: between 0 (diffuse, Lambert's law) and 1 (mirror).
-        bath: occupation outside, scalar, ``(energy,)`` or, for a beam, ``(direction, energy)``.
+        bath: occupation outside, scalar, ``(energy,)`` or, for a beam, ``(direction, energy)``; in diffusion
+            also a function of place and time.
+        velocity: in diffusion and in place of the transmission, surface velocity h of Robin's condition
+            ``flux = h × states × (f − bath)``, with f at the wall; infinite for Dirichlet's, ``f = bath``.
 
     Raises:
-        CaseError: shares that are not between 0 and 1, or a bath that is not finite.
+        CaseError: shares that are not between 0 and 1, a bath that is not finite, or a negative velocity.
     """
 
     transmission: ArrayLike = 1.0
     specularity: float = 0.0
-    bath: ArrayLike = 0.0
+    bath: ArrayLike | BathFunction = 0.0
+    velocity: float | None = None
 
     def __post_init__(self) -> None:
         _check_shares("wall", self.transmission, self.specularity)
+        if self.velocity is not None and not self.velocity >= 0.0:
+            raise CaseError(f"wall: the velocity must not be negative, found {self.velocity:g}")
+        if isinstance(self.bath, BathFunction):
+            return
         if not np.all(np.isfinite(np.asarray(self.bath, dtype=np.float64))):
             raise CaseError("wall: the occupation of the bath must be finite")
+
+    @property
+    def passes(self) -> bool:
+        """True if particles of any energy leave."""
+        if self.velocity is not None:
+            return self.velocity > 0.0
+        return bool(np.any(np.asarray(self.transmission) > 0.0))
 
 
 @dataclass(frozen=True)

@@ -239,7 +239,7 @@ def test_a_boundary_condition_that_is_registered() -> None:
     again = case_from_dict(tomllib.loads(case.resolved_toml()))
     assert again == case and again.hash == case.hash
     mistakes = (
-        ({"kind": "quarter"}, 'walls.right.kind: expected "transmission" or "half", got "quarter"'),
+        ({"kind": "quarter"}, 'walls.right.kind: expected .* or "transmission" or "half", got "quarter"'),
         ({"kind": "half", "transmision": 1}, r"walls.right.transmision: unknown key \(allowed: kind\)"),
         ({"transmision": 1}, 'transmision: unknown key; did you mean "transmission"'),
         (1.0, "walls.right: expected a table"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -11,13 +11,16 @@ from typing import Annotated, Any, ClassVar, Self
 
 import numpy as np
 from pydantic import BeforeValidator, Field, SerializeAsAny, model_validator
+from scipy import constants
 
 from fvqp.case.boltzmann.tables import read_spectrum
-from fvqp.case.quantities import CaseValue, Energy, MassDensity, Number
+from fvqp.case.quantities import SPACE, CaseValue, Energy, MassDensity, Number, Temperature, Time, function_of
 from fvqp.case.tables import ONCE, Name, Table, found_file
+from fvqp.collisions.timed import PARTS
 from fvqp.errors import CaseError, shown, suggestion
+from fvqp.expressions import Expression, amounts
 from fvqp.registry import Registry
-from fvqp.transport.walls import Wall
+from fvqp.transport.walls import BathFunction, Wall
 from fvqp.typing import Floats
 
 Share = Annotated[Number, Field(ge=0, le=1)]
@@ -160,6 +163,9 @@ class PhononInterface(InterfaceTable):
 
 DEFAULT = "transmission"
 """Boundary condition of a table without ``kind``."""
+OUTSIDE = (*SPACE, "t", "E")
+"""Names in functions of the occupation beyond a wall."""
+OutsideFunction = Annotated[str, Field(strict=True), function_of(*OUTSIDE)]
 
 
 @dataclass(frozen=True)
@@ -172,6 +178,7 @@ class BoundarySite:
         thermal: returns ``(E,)`` occupations at another temperature, kelvin.
         largest: occupation that is possible, 1 of quasiparticles.
         unit: Δ0 in joule.
+        time: τ0 in seconds.
         key: of the table in the case, for messages.
     """
 
@@ -180,6 +187,7 @@ class BoundarySite:
     thermal: Callable[[float], Floats]
     largest: float
     unit: float
+    time: float
     key: str
 
 
@@ -188,6 +196,8 @@ class BoundaryTable(Table):
 
     registry: ClassVar[Registry[type[BoundaryTable]]]
     name: ClassVar[str]
+    diffusive: ClassVar[bool] = False
+    """True if particles have to diffuse."""
 
     kind: Name = DEFAULT
     """Boundary condition, by its name."""
@@ -200,6 +210,85 @@ class BoundaryTable(Table):
     def passes(self) -> bool:
         """True if anything leaves, as far as the case says."""
         return True
+
+    def problems(self, motion: str, evolves: bool) -> Iterator[tuple[str, str]]:
+        """Yield keys that do not go with the motion of the species, each with what is wrong.
+
+        Args:
+            motion: ``"diffusive"`` or ``"ordinates"``.
+            evolves: True if the case is an evolution in time.
+        """
+        if self.diffusive and motion == "ordinates":
+            yield (
+                "kind",
+                f'"{self.name}" needs motion = "diffusive"; with ordinates give a transmission, with which '
+                "what comes in has the occupation outside",
+            )
+
+
+class Outside(BoundaryTable):
+    """Base of boundary conditions with an occupation beyond the wall, thermal or given."""
+
+    temperature: Temperature | None = None
+    """Temperature outside; default: that of the bath."""
+    occupation: OutsideFunction | None = None
+    """In place of `temperature`: f or n outside as a function of the energy E, such as
+    ``"exp(-E/(20 ueV))"``; not negative, f at most 1. Where particles diffuse also of the time t and of the
+    place x, y, z on the wall and its distance r from the origin."""
+    duration: Time | None = None
+    """Time for which an `occupation` with t changes, from the start on; needed with t. 64 intervals have its
+    means in them; afterwards it stays as it is at the end."""
+
+    @model_validator(mode="after")
+    def _one_occupation(self) -> Self:
+        if self.temperature is not None and self.occupation is not None:
+            raise ValueError("occupation: is not used with temperature; give one of them")
+        changes = "t" in self._names
+        if changes and self.duration is None:
+            raise ValueError("duration: missing: the time for which the occupation changes with t")
+        if self.duration is not None and not changes:
+            raise ValueError("duration: is not used: the occupation does not depend on t")
+        return self
+
+    @property
+    def _names(self) -> set[str]:
+        """Names that the occupation depends on."""
+        return set() if self.occupation is None else Expression(self.occupation, OUTSIDE).used
+
+    def problems(self, motion: str, evolves: bool) -> Iterator[tuple[str, str]]:
+        yield from super().problems(motion, evolves)
+        others = sorted(self._names - {"E"})
+        if others and motion == "ordinates":
+            yield (
+                "occupation",
+                f'depends on {" and ".join(others)}; with motion = "ordinates" it is a function of E alone',
+            )
+        elif "t" in others and not evolves:
+            yield "occupation", "depends on t and needs [evolution]; nothing changes in a steady state"
+
+    def outside(self, site: BoundarySite) -> Floats | BathFunction:
+        """Return the occupations outside, ``(E,)``, or where they depend on place or time their function."""
+        if self.temperature is not None:
+            return site.thermal(self.temperature)
+        if self.occupation is None:
+            return site.bath
+        key, volts = f"{site.key}.occupation", site.energies * site.unit / constants.e
+        function, used = Expression(self.occupation, OUTSIDE), self._names
+
+        def found(points: Floats, time: float) -> Floats:
+            x, y, z = points.T[:, :, None]
+            r = np.linalg.norm(points, axis=1)[:, None]
+            values = amounts(function, key, x=x, y=y, z=z, r=r, t=time * site.time, E=volts)
+            if np.any(values > site.largest):
+                raise CaseError(f"{key}: is {values.max():.4g} somewhere; f cannot exceed {site.largest:g}")
+            return values
+
+        if used <= {"E"}:
+            return found(np.zeros((1, 3)), 0.0)[0]
+        times = np.empty(0)
+        if self.duration is not None:
+            times = np.linspace(0.0, self.duration / site.time, PARTS + 1)
+        return BathFunction(found, times)
 
 
 BoundaryTable.registry = Registry(

@@ -274,6 +274,10 @@ def _of_motion(case: TransportCase, species: str) -> Iterator[tuple[str, str]]:
                 f"{species}.interfaces[{number}].between",
                 f"these regions have interfaces[{pairs.index(pair)}] already; leave one out",
             )
+    evolves = case.evolution is not None
+    for name, table in motion.walls.items():
+        for key, problem in table.problems(motion.motion, evolves):
+            yield f"{species}.walls.{name}.{key}", problem
     for wall in motion.walls:
         if any(wall in pair for pair in case.periodic):
             yield f"{species}.walls.{wall}", "is a periodic boundary, which has no wall"

@@ -142,6 +142,11 @@ class MediaBuilder:
         """Δ0 in joule."""
         return self._units.energy
 
+    @property
+    def time(self) -> float:
+        """τ0 in seconds."""
+        return self._units.time
+
     def inside(self, place: TransportPulse | ProcessTable) -> Floats:
         """1 in the owned cells where a source is, else 0; :class:`CaseError` for unknown regions."""
         mesh = self.mesh

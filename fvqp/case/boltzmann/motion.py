@@ -105,7 +105,9 @@ def motion(case: TransportCase, name: str, media: MediaBuilder) -> Motion:
         return found.n[0] if phonons else found.f[0]
 
     walls = {
-        key: wall.wall(BoundarySite(points, bath, outside, largest, media.unit, f"{name}.walls.{key}"))
+        key: wall.wall(
+            BoundarySite(points, bath, outside, largest, media.unit, media.time, f"{name}.walls.{key}")
+        )
         for key, wall in species.walls.items()
     }
     if case.body is not None:

@@ -35,7 +35,7 @@ def evolve(
 ) -> Iterator[Moment]:
     """States at given times. Collective.
 
-    Steps also end wherever the strength of a `TimedProcess` changes.
+    Steps also end wherever the strength of a `TimedProcess` or a bath beyond a wall changes.
 
     Args:
         problem: quasiparticles and phonons in their body.

@@ -112,6 +112,14 @@ class Immobile:
         """The same at any speeds and states."""
         return self
 
+    @property
+    def switching_times(self) -> Floats:
+        """Times at which baths beyond walls change."""
+        return np.empty(0)
+
+    def switch(self, time: float) -> None:
+        """Take the baths beyond walls at a time."""
+
     def rates(self, y: Floats, inelastic: Floats) -> Moved:
         return Moved(np.zeros_like(y), np.zeros((0, y.shape[2])))
 
@@ -183,6 +191,17 @@ class _InSpace(ABC):
         out.content = volume[:n, None] * states[:n]
         out._begin()
         return out
+
+    @property
+    def switching_times(self) -> Floats:
+        """Times at which baths beyond walls change."""
+        assert self.streaming is not None
+        return self.streaming.switching_times
+
+    def switch(self, time: float) -> None:
+        """Take the baths beyond walls at a time."""
+        assert self.streaming is not None
+        self.streaming.switch(time)
 
     @abstractmethod
     def _begin(self) -> None:

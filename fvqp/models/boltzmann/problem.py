@@ -165,11 +165,15 @@ class BoltzmannProblem:
 
     @property
     def switching_times(self) -> Floats:
-        """Times at which the strength of a `TimedProcess` changes, τ0, in order."""
-        return np.unique(np.concatenate([np.zeros(0), *(one.times for one in self._timed)]))
+        """Times at which the strength of a `TimedProcess` or a bath beyond a wall changes, τ0, in order."""
+        moving = (self.moving_f.switching_times, self.moving_n.switching_times)
+        return np.unique(np.concatenate([*moving, *(one.times for one in self._timed)]))
 
     def switch(self, time: float) -> None:
-        """Give every `TimedProcess` the strength that it has at a time; none acts before that."""
+        """Give every `TimedProcess` the strength that it has at a time, none acts before that; and walls the
+        baths of that time."""
+        for moving in (self._latest.moving_f, self.moving_n):
+            moving.switch(time)
         if any([one.switch(time) for one in self._timed]):
             self.forget()
             self._latest.local.forget()

@@ -53,7 +53,9 @@ def test_every_key_is_here() -> None:
     laws = {f"{table}.{law}" for table in ("walls", "interfaces") for law in ("transmission", "specularity")}
     species = ("quasiparticles", "phonons")
     known = {f"{one}.{law}" for one in species for law in laws} | {"phonons.interfaces.mass_densities"}
-    known |= {f"{one}.walls.{key}" for one in species for key in ("temperature", "occupation")}
+    outside = ("temperature", "occupation", "duration")
+    known |= {f"{one}.walls.{key}" for one in species for key in outside}
+    known |= {f"{one}.walls.velocity" for one in species}  # test_transport_conditions
     known |= {f"{one}.walls.kind" for one in species}  # of conditions of one's own: test_extensions
     assert of_walls == known | {f"{one}.interfaces.between" for one in species}
 
