@@ -70,6 +70,7 @@ def fit_parameters(
     *,
     weighted: bool,
     report: Callable[[Floats, Floats], None] | None = None,
+    prepare: Callable[[Sequence[Floats]], None] | None = None,
     bounds: tuple[Floats, Floats] | None = None,
     step: float = STEP,
     tolerance: float = 1e-7,
@@ -86,6 +87,8 @@ def fit_parameters(
         weighted: whether residuals are in units of known standard deviations; otherwise their scatter around
             the fit is what the covariance is scaled with.
         report: called with parameters and residual at every step of the search.
+        prepare: called with the parameters of all differences of a Jacobian before their residuals are asked
+            for, which may compute them at the same time.
         bounds: smallest and largest values, ``(p,)`` each; default: a thousandth of the start and a
             thousandfold.
         step: relative step of a parameter with which residuals are differentiated.
@@ -124,15 +127,11 @@ def fit_parameters(
 
     def jacobian(scaled: Floats) -> Floats:
         here = at(scaled)
-        columns = []
-        for number in range(len(scaled)):
-            moved = scaled.copy()
-            change = step * max(abs(scaled[number]), 1.0 / REACH)
-            if scaled[number] + change > high[number]:
-                change = -change
-            moved[number] += change
-            columns.append((at(moved) - here) / (moved[number] - scaled[number]))
-        return np.stack(columns, axis=1)
+        change = step * np.maximum(np.abs(scaled), 1.0 / REACH)
+        moved = scaled + np.diag(np.where(scaled + change > high, -change, change))
+        if prepare is not None:
+            prepare([one * start for one in moved if one.tobytes() not in known])
+        return np.stack([(at(one) - here) / (one - scaled)[n] for n, one in enumerate(moved)], axis=1)
 
     one = np.ones(len(start))
     low, high = one / REACH, one * REACH

@@ -32,7 +32,7 @@ from fvqp.solvers.least_squares import Fitted, fit_parameters
 from fvqp.texts import two_digits
 from fvqp.typing import Floats
 from fvqp.units import to_float
-from fvqp.variation.keys import VariedCase
+from fvqp.variation.keys import Variant, VariedCase
 from fvqp.variation.observable import ObservableAt
 from fvqp.variation.runs import claim, run_variants
 
@@ -62,7 +62,10 @@ class FitModel(Protocol):
     TOLERANCE: float
 
     def begin_round(self) -> None:
-        """Prepare for a search."""
+        """Begin a search."""
+
+    def prepare(self, several: Sequence[Floats]) -> None:
+        """Compute at the same time, where that pays, what `values` will be asked for next. Collective."""
 
     def values(self, values: Floats) -> Floats:
         """Return the values at the points, of the parameters' values. Collective."""
@@ -108,7 +111,8 @@ def fit(
         window: smallest and largest value of the axis that count, \\|V_inj\\| without an observable, such as
             ``("0 mV", "0.4 mV")``.
         overrides: ``"key=value"`` as of ``--set``.
-        jobs: runs of several data sets at the same time, each a process.
+        jobs: runs at the same time, each a process: those of several data sets, and of the differences of all
+            parameters.
         comm: ranks to run on; collective.
 
     Returns:
@@ -165,7 +169,7 @@ def fit(
         model.begin_round()
         found = fit_parameters(
             residual, start, [one.key for one in parameters], weighted=weighted, report=report,
-            bounds=limits, step=model.STEP, tolerance=model.TOLERANCE,
+            prepare=model.prepare, bounds=limits, step=model.STEP, tolerance=model.TOLERANCE,
         )  # fmt: skip
         start, evaluations = found.x, evaluations + found.evaluations
     assert found is not None
@@ -346,6 +350,7 @@ class _Runs:
         for file in sets:
             if not Path(file).is_file():
                 raise FvqpError(f"{file}: no such file")
+        self._found: dict[str, xr.DataArray | ConvergenceError] = {}
         run_on_root(comm, lambda: claim(out))
         curve = self._curves(np.array([one.start for one in parameters]))[0]
         axes = [str(dim) for dim in curve.dims]
@@ -358,7 +363,7 @@ class _Runs:
         self._places, self.points = run_on_root(comm, lambda: self._read(curve, axes[0]))
 
     def begin_round(self) -> None:
-        """Do nothing: a run has its own energy axis."""
+        """Do nothing: a run has an energy axis of its own."""
 
     def variables(self) -> dict[str, Any]:
         """Return none."""
@@ -375,24 +380,43 @@ class _Runs:
             for one, value in zip(self.parameters, values, strict=True)
         }
 
-    def _curves(self, values: Floats) -> list[xr.DataArray]:
-        """Return the observable of every data set over its one axis."""
+    def prepare(self, several: Sequence[Floats]) -> None:
+        """Run the case with all data sets and several values of the parameters, as many at a time as jobs."""
+        self._found = self._computed([one for values in several for one in self._variants(values)])
+
+    def _variants(self, values: Floats) -> list[Variant]:
+        """Return the case of every data set."""
         settings = self._settings(values)
-        variants = [self.varied.variant({**fixed, **settings}) for fixed in self.sets.values()]
+        return [self.varied.variant({**fixed, **settings}) for fixed in self.sets.values()]
+
+    def _computed(self, variants: Sequence[Variant]) -> dict[str, xr.DataArray | ConvergenceError]:
+        """Return the observable over its one axis, or what went wrong, by the names of variants."""
         distinct = {one.name: one for one in variants}
         outcomes = run_variants(list(distinct.values()), self.out, self.jobs, self.comm)
-        for variant, outcome in zip(distinct.values(), outcomes, strict=True):
-            if outcome.failure:
-                raise ConvergenceError(f"{variant.label}: {outcome.failure}")
 
-        def opened() -> list[xr.DataArray]:
-            by_name = {
-                name: self.wanted.value(read_dataset(outcome.folder / "results.nc"))
+        def opened() -> dict[str, xr.DataArray | ConvergenceError]:
+            return {
+                name: ConvergenceError(f"{distinct[name].label}: {outcome.failure}")
+                if outcome.failure
+                else self.wanted.value(read_dataset(outcome.folder / "results.nc"))
                 for name, outcome in zip(distinct, outcomes, strict=True)
             }
-            return [by_name[one.name] for one in variants]
 
         return run_on_root(self.comm, opened)
+
+    def _curves(self, values: Floats) -> list[xr.DataArray]:
+        """Return the observable of every data set over its one axis."""
+        variants = self._variants(values)
+        known = self._found
+        if any(one.name not in known for one in variants):
+            known = self._computed(variants)
+        found = []
+        for one in variants:
+            curve = known[one.name]
+            if isinstance(curve, ConvergenceError):
+                raise curve
+            found.append(curve)
+        return found
 
     def _read(self, curve: xr.DataArray, axis: str) -> tuple[list[Floats], MeasuredPoints]:
         """Return places of the points of every data set, and all points together."""

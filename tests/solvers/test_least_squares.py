@@ -108,3 +108,25 @@ def test_parameter_that_runs_away() -> None:
     x = np.linspace(1.0, 2.0, 11)
     found = fit_parameters(lambda p: p[0] * x + 0.5 * x, np.array([1.0]), ["slope"], weighted=False)
     assert found.at_bound[0]
+
+
+def test_differences_of_all_parameters_are_asked_for_at_once() -> None:
+    """What a search evaluates is prepared before, but for the points that it tries one after another."""
+    asked, prepared = [], []
+    x = np.linspace(0.0, 1.0, 11)
+
+    def residual(p: np.ndarray) -> np.ndarray:
+        asked.append(p.tolist())
+        return p[0] * np.exp(-p[1] * x) - 2.0 * np.exp(-3.0 * x)
+
+    def prepare(several: list[np.ndarray]) -> None:
+        prepared.append([one.tolist() for one in several])
+
+    start = np.array([1.0, 2.0])
+    found = fit_parameters(residual, start, ["a", "b"], weighted=True, prepare=prepare)
+    np.testing.assert_allclose(found.x, [2.0, 3.0], rtol=1e-6)
+    both = [several for several in prepared if several]
+    assert len(both) > 2 and all(len(several) == 2 for several in both)
+    for several in both:
+        first = asked.index(several[0])
+        assert asked[first : first + 2] == several

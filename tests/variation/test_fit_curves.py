@@ -91,6 +91,28 @@ def test_coverage_of_the_intervals_of_a_line(weighted: bool) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("weighted", [False, True])
+def test_coverage_of_a_fitted_conductance(weighted: bool, tmp_path: Path) -> None:
+    """Of 100 noisy conductances of one wire, as many intervals as they should hold its broadening."""
+    case, header = written(tmp_path, WIRE), "V_inj (mV), g_nl (nS)"
+    g = fvqp.run(case, overrides=["spectrum.broadening=0.014"]).dataset["g_nl"].squeeze()
+    random, noise, draws = np.random.default_rng(11), 0.02 * float(np.abs(g).max()), 100
+    columns, inside, pulls = [g["V_inj"].values * 1e3], 0, []
+    known = [np.full(g.size, noise * 1e9)] if weighted else []
+    header += ", g_nl_error (nS)" if weighted else ""
+    for _ in range(draws):
+        noisy = (g.values + noise * random.standard_normal(g.size)) * 1e9
+        data = curve(tmp_path / "data.csv", header, *columns, noisy, *known)
+        found = fvqp.fit(case, data, ["spectrum.broadening"]).dataset.isel(parameter=0)
+        inside += bool(found["low"] < 0.014 < found["high"])
+        pulls.append((float(found["value"]) - 0.014) / float(found["error"]))
+    assert abs(inside / draws - 0.95) < 3.0 * np.sqrt(0.95 * 0.05 / draws)
+    assert abs(np.median(pulls)) < 3.0 * np.sqrt(np.pi / 2.0 / draws)
+    if weighted:  # normal, of variance 1
+        assert abs(np.std(pulls) - 1.0) < 3.0 / np.sqrt(2.0 * draws)
+
+
+@pytest.mark.slow
 def test_decay_of_a_film(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The escape time of phonons from a density, computed with finer energies; finished runs are kept."""
     truth = ["phonons.escape.time=0.8 ns", "energies.width=0.005 Delta0"]

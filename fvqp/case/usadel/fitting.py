@@ -113,6 +113,9 @@ class ConductanceModel:
         """Let the energy axis follow the spectra of the next evaluation."""
         self.grid = None
 
+    def prepare(self, several: Sequence[Floats]) -> None:
+        """Do nothing: evaluations start from one another."""
+
     def case(self, values: Floats) -> UsadelCase:
         """The case with the parameters and the biases of the data."""
         data = copy.deepcopy(self.raw)
