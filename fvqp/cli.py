@@ -208,7 +208,8 @@ def _parser() -> argparse.ArgumentParser:
         type=int,
         default=1,
         metavar="N",
-        help="runs of several data sets at the same time, each a process; default: one after the other",
+        help="runs at the same time, each a process: of several data sets, and of the differences of all "
+        "parameters; default: one after the other",
     )
     fit.add_argument(
         "--free",

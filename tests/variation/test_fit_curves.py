@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import tomlkit
 from matplotlib.figure import Figure
+from mpi4py import MPI
 from run_cases import line
 
 import fvqp
@@ -19,6 +20,7 @@ from fvqp.errors import CaseError, FvqpError
 from fvqp.results.figures import FigureSpec, fits
 from fvqp.results.measured import MeasuredPoints
 from fvqp.solvers.least_squares import fit_parameters
+from fvqp.variation import runs
 from fvqp.variation.fitting import fit_dataset
 
 WIRE = line(
@@ -122,16 +124,39 @@ def test_decay_of_a_film(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     time, exact = density["time"].values[inside][::4], density.values[inside][::4]
     noisy = exact * (1.0 + 0.01 * np.random.default_rng(5).standard_normal(len(time)))
     data = curve(tmp_path / "data.csv", "time (us), x_qp, x_qp_error", time * 1e6, noisy, 0.01 * exact)
-    runs = count_runs(monkeypatch)
+    seen = count_runs(monkeypatch)
     free = ["phonons.escape.time"]
     options: dict[str, Any] = {"observable": "x_qp", "bounds": {free[0]: ("100 ps", "3 ns")}}
     found = fvqp.fit(case, data, free, tmp_path / "out", **options).dataset
     assert abs(float(found["value"][0]) - 0.8) < 3.0 * float(found["error"][0])
     assert 0.3 < found.attrs["reduced_chi_squared"] < 2.0
     assert found["low"] < found["value"] < found["high"]
-    before = len(runs)
+    before = len(seen)
     again = fvqp.fit(case, data, free, tmp_path / "out", **options).dataset
-    assert len(runs) == before > 3
+    assert len(seen) == before > 3
+    np.testing.assert_array_equal(again["value"], found["value"])
+
+
+@pytest.mark.slow
+def test_jobs_share_the_differences(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs for the differences of both parameters are handed out together; finished ones are kept."""
+    case, handed = written(tmp_path, WIRE), []
+
+    def in_processes(todo: Any, jobs: int) -> list[str]:
+        handed.append(len(todo))
+        return runs._here(todo, MPI.COMM_SELF)
+
+    monkeypatch.setattr(runs, "_in_processes", in_processes)
+    free = ["spectrum.broadening=0.0135", "junctions.A.conductance=25 uS"]
+    truth = ["spectrum.broadening=0.014", "junctions.A.conductance=24 uS"]
+    g = fvqp.run(case, overrides=truth).dataset["g_nl"].squeeze()
+    data = curve(tmp_path / "data.csv", "V_inj (mV), g_nl (nS)", g["V_inj"].values * 1e3, g.values * 1e9)
+    found = fvqp.fit(case, data, free, tmp_path / "out", observable="g_nl", jobs=2).dataset
+    np.testing.assert_allclose(found["value"], [0.014, 24.0], rtol=1e-4)
+    assert handed[:3] == [1, 0, 2] and handed.count(2) >= 3 and max(handed) == 2
+    computed = sum(handed)
+    again = fvqp.fit(case, data, free, tmp_path / "out", observable="g_nl", jobs=2).dataset
+    assert sum(handed) == computed
     np.testing.assert_array_equal(again["value"], found["value"])
 
 
