@@ -195,19 +195,6 @@ def test_phase_gradients_of_several_currents(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_stated_errors_are_those_of_repeated_measurements(tmp_path: Path) -> None:
-    """Over 12 realizations of the noise, pulls have mean 0 ± 0.29 and deviation 1 ± 0.2; three times that."""
-    case = written(tmp_path, PLAIN)
-    pulls = []
-    for seed in range(12):
-        data = synthetic(tmp_path, PLAIN, seed)
-        found = fvqp.fit(case, data, ["spectrum.broadening"], overrides=['sweep.V_det=["0 V"]']).dataset
-        pulls.append(float((found["value"][0] - 0.01) / found["error"][0]))
-    assert abs(np.mean(pulls)) < 0.87
-    assert abs(np.std(pulls) - 1.0) < 0.6
-
-
-@pytest.mark.slow
 def test_temperature_of_a_lead(tmp_path: Path) -> None:
     """A warm injector rounds the onset; its temperature and the broadening come back within their errors."""
     warm = copy.deepcopy(PLAIN)
