@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.sparse import csr_matrix
@@ -10,13 +12,14 @@ from shells import bounds, radial_streaming, shell_mesh
 from streaming_problems import SELF, meshes, sided, sphere_or_cylinder
 from transport_problems import skewed_quads
 
+from fvqp.errors import CaseError
 from fvqp.mesh import shape_mesh
 from fvqp.transport.diffusive_limit import DiffusiveLimit
 from fvqp.transport.directions import gauss_legendre, product, spherical
 from fvqp.transport.face_diffusion import diffusive_share
 from fvqp.transport.ordinates import mesh_streaming
 from fvqp.transport.streaming import Streaming
-from fvqp.transport.walls import MIRROR, Wall
+from fvqp.transport.walls import MIRROR, BathFunction, Wall
 
 WALL = Wall([0.2, 0.9, 1.0], 0.0, 0.4)
 SPEED = np.array([0.5, 1.0, 2.0])
@@ -136,3 +139,21 @@ def test_linear_on_oblique_faces() -> None:
     rates, _ = limit.rates(0.3 + mesh.centroid[:, :1] - 0.4 * mesh.centroid[:, 1:2])
     inner = np.setdiff1d(np.arange(mesh.n_cells), mesh.face_cells[mesh.outer_faces, 0])
     assert np.abs(rates[inner]).max() < 1e-13
+
+
+@pytest.mark.parametrize("kind", ["line", "quads", "triangles", "mixed solid"])
+def test_a_linear_occupation_that_walls_are_given_does_not_change(kind: str) -> None:
+    """On cells of any form, with walls of infinite surface velocity, which ordinates refuse."""
+    mesh, directions = meshes()[kind]
+    few = replace(gauss_legendre(2) if kind == "line" else product(2, 4), means_only=True)
+    slope = np.array([1.0, 0.5, 0.25])
+
+    def outside(points: np.ndarray, time: float) -> np.ndarray:
+        return 2.0 + np.repeat((points @ slope)[:, None], 3, axis=1)
+
+    given = Wall(velocity=np.inf, bath=BathFunction(outside))
+    made = mesh_streaming(mesh, few, SPEED, {}, elsewhere=given, scheme="linear")
+    rates, _ = DiffusiveLimit(made, np.array([[3.0, 1.0, 5.0]])).rates(outside(mesh.centroid, 0.0))
+    assert np.abs(rates).max() < 1e-12
+    with pytest.raises(CaseError, match="needs diffusion"):
+        mesh_streaming(mesh, directions, SPEED, {}, elsewhere=given)
