@@ -390,7 +390,9 @@ def sign(folder: Path, picture: Path) -> None:
             dataset = result(f"ryan2026/{variant.case}", folder, variant.overrides, name).dataset
             part = dataset["g_sa"].squeeze().sortby("V_inj")
             bias = part["V_inj"].values / dataset.attrs["delta0_eV"]
-            style = {"linestyle": STYLES[number // 4], "marker": "o", "markersize": 2.5}
+            # Variants that coincide are rings around each other.
+            ring = {"marker": "o", "markersize": 2.5 + 1.4 * (len(variants) - 1 - number)}
+            style = {"linestyle": STYLES[number // 4], "fillstyle": "none", "markeredgewidth": 0.8, **ring}
             axes.plot(
                 bias[bias > 0.1], 1e9 * part.values[bias > 0.1], label=variant.label, linewidth=1.0, **style
             )
