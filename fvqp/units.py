@@ -114,7 +114,7 @@ def _parsed(value: Any, expected: str, got: str) -> Any:
     if text is None:
         return registry.Quantity(number, "")
     try:
-        return registry.Quantity(number, registry.parse_units(text))
+        return registry.Quantity(number, _unit(text))
     except pint.UndefinedUnitError as error:
         names = error.unit_names
         unknown = names if isinstance(names, str) else ", ".join(names)
@@ -122,6 +122,11 @@ def _parsed(value: Any, expected: str, got: str) -> Any:
     except Exception:
         # Whatever pint's parser makes of a text that is no unit at all, the answer to its author is the same.
         raise CaseError(f"{expected}, got {got}: {shown(text)} is no unit") from None
+
+
+@cache
+def _unit(text: str) -> Any:
+    return registry.parse_units(text)
 
 
 def in_unit(value: Any, unit: str) -> float:

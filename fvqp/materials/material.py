@@ -247,7 +247,12 @@ def load_material(name: str, library: str | Path | None = None) -> Material:
         raise CaseError(
             f'there is no material "{name}"; known are {", ".join(sorted((*entries, *registered)))}'
         )
-    return material_from_dict(name, entries[name])
+    return _of_library(name) if library is None else material_from_dict(name, entries[name])
+
+
+@cache
+def _of_library(name: str) -> Material:
+    return material_from_dict(name, _built_in()[name])
 
 
 def material_names() -> list[str]:
