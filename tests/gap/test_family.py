@@ -98,10 +98,10 @@ def test_spectrum_without_quasiparticles(name: str) -> None:
 def test_equilibrium_is_that_of_the_eliashberg_equations(name: str, tolerances: tuple[float, ...]) -> None:
     """Only 0.7 T_c and T_c entered; the gap at other temperatures, and of BCS theory at the same k_BT/Δ0."""
     here = metal(name)
-    grid = EnergyAxis.uniform(0.01, TOP)
+    grid = EnergyAxis.uniform(0.02, TOP)
     family, weak = self_consistent(grid, name), SelfConsistentGap(grid)
     assert critical_temperature(family) == pytest.approx(here.critical, rel=3e-4)
-    spacing = here.strong.spectrum.gap_edge / 60.0
+    spacing = here.strong.spectrum.gap_edge / 40.0
     cold = here.solve(spacing=spacing).gap_edge
     for part, tolerance in zip((0.4, 0.6, 0.8, 0.95), tolerances, strict=True):
         temperature = part * here.critical

@@ -55,7 +55,7 @@ def test_ledger_closes_where_iterations_go_on_from_a_solution(place: str) -> Non
     """What they leave is alike in many cells; its sum is taken care of."""
     wire_problem = problem(place, gap=GapModel("uniform", at="A"))
     found = None
-    for bias in (-3e-4, 2.5e-4, 3e-4):
+    for bias in (-3e-4, 3e-4):
         found = solve_point(wire_problem, Point(bias), found)
         ledger = wire_problem.ledger(found)
         assert np.all(np.abs(ledger.residual) <= 1e-13 * np.abs(ledger.injected))
@@ -63,9 +63,11 @@ def test_ledger_closes_where_iterations_go_on_from_a_solution(place: str) -> Non
 
 @pytest.mark.parametrize("kind", ["line", pytest.param("film", marks=pytest.mark.slow)])
 def test_ledger_closes_with_supercurrent(kind: str, tmp_path: Path) -> None:
-    mesh = file_mesh("line") if kind == "line" else generated_mesh("film", 2.5, tmp_path)
-    device, grid = wire(mesh, "junction_A", "junction_B", ends=ENDS), graded(GAMMA, 48)
-    current = Supercurrent(*ENDS, kind="current", values=(8e-6,))
+    mesh = line_mesh(10, 17) if kind == "line" else generated_mesh("film", 2.5, tmp_path)
+    ends = ("left", "right") if kind == "line" else ENDS
+    injector, detector = ("junction_A", "point_B") if kind == "line" else ("junction_A", "junction_B")
+    device, grid = wire(mesh, injector, detector, ends=ends), graded(GAMMA, 48)
+    current = Supercurrent(*ends, kind="current", values=(8e-6,))
     wire_problem = UsadelProblem(device, grid, GAMMA, supercurrent=current)
     plain = UsadelProblem(device, grid, GAMMA)
     ledger = wire_problem.ledger(solve_point(wire_problem, Point(4e-4, 0.0, 8e-6)))

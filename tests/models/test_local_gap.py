@@ -86,7 +86,7 @@ def test_the_tolerance_is_that_of_the_gap(
     )  # fmt: skip
     closer = replace(problem, tolerance=1e-3 * tolerance, transport=None)
     unit, solution = problem.device.voltage_unit, None
-    for bias in (0.8, 0.9, 1.0, 1.2):
+    for bias in (0.8, 1.2):
         solution = solve_point(problem, Point(bias * unit, 1.2 * unit), solution)
         expected = solve_point(closer, solution.point, solution).spectral.gap
         np.testing.assert_allclose(solution.spectral.gap, expected, rtol=0.0, atol=tolerance)

@@ -55,7 +55,7 @@ def test_lifetime_of_a_pair(near: float) -> None:
 @pytest.mark.parametrize("near", [pytest.param(0.0, marks=pytest.mark.slow), 3.0, None])
 def test_three_particles_by_their_master_equation(near: float | None) -> None:
     places = np.array([[0.0, 0.0, 0.0], [2.0, 0.0, 0.0], [0.0, 3.5, 0.0]])
-    n = 2000
+    n = 800
     rates = np.array(
         [float(pair_rate(np.linalg.norm(places[i] - places[j]))) for i, j in ((0, 1), (0, 2), (1, 2))]
     )

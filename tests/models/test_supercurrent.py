@@ -158,7 +158,7 @@ def ends_of_their_own(mesh: Mesh) -> Device:
 def test_supercurrent_that_injection_drives_couples_however_it_is_prescribed() -> None:
     """No current at the drain is not no current anywhere: relaxing charge flows to the source as pairs."""
     for kind in ("current", "phase_gradient"):
-        device = ends_of_their_own(line_mesh(20, 21))
+        device = ends_of_their_own(line_mesh(10, 13))
         problem = driven(
             device, kind, 0.0, self_consistent_phase=True, broadening=0.02, gap=GapModel("uniform", at="A")
         )
@@ -172,9 +172,9 @@ def test_self_consistent_phase_conserves_charge(value: float) -> None:
 
     Without the phase equation the relaxed charge would be lost.
     """
-    mesh = line_mesh(30, 41)
+    mesh = line_mesh(12, 17)
     problem = driven(
-        ends_of_their_own(mesh), "current", value, self_consistent_phase=True, broadening=0.02, energies=80
+        ends_of_their_own(mesh), "current", value, self_consistent_phase=True, broadening=0.02, energies=48
     )
     solution = solve_point(problem, Point(5e-4, 0.0, value))
     phase = solution.phase

@@ -57,7 +57,7 @@ def test_two_integrators_of_one_problem(follows):
 
 def test_cells_are_solutions_of_their_rate_equations():
     """Two cells of different media, against scipy's Radau method on the same rates."""
-    grid = EnergyAxis.uniform(0.2, 4.0, start=1.0)
+    grid = EnergyAxis.uniform(0.5, 4.0, start=1.0)
     collisions = ElectronPhonon(grid, Coupling(1.85, 0.041), "direct")
     bath = thermal(grid, 0.15)
     escape = {"escape": PhononEscape(grid, collisions.coupling, 0.5, bath.n)}
@@ -75,7 +75,7 @@ def test_cells_are_solutions_of_their_rate_equations():
         return np.concatenate([found.f.ravel(), found.n.ravel()])
 
     begin = np.concatenate([state.f.ravel(), state.n.ravel()])
-    exact = solve_ivp(rates, (0.0, 0.3), begin, method="Radau", rtol=1e-9, atol=1e-16).y[:, -1]
+    exact = solve_ivp(rates, (0.0, 0.3), begin, method="Radau", rtol=1e-7, atol=1e-16).y[:, -1]
     (moment,) = evolve(problem, state, [0.3], method="arkimex", tolerance=1e-6)
     found = np.concatenate([moment.state.f.ravel(), moment.state.n.ravel()])
     np.testing.assert_allclose(found, exact, rtol=1e-5, atol=1e-12)

@@ -23,7 +23,7 @@ ON_CHIP: dict[str, Any] = {
     "mesh": {
         "shape": {
             "kind": "grid1d",
-            "dx": ["40 um"] * 5 + ["0.05 um"] * 2,
+            "dx": ["50 um"] * 4 + ["0.1 um"],
             "regions": {"chip": ["0 um", "200 um"], "film": ["200 um", "200.1 um"]},
         }
     },

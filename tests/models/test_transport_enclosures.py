@@ -89,7 +89,7 @@ def test_view_factors_by_crossed_strings(scheme: Scheme, left: float) -> None:
 def unit(kind: str, folder: Path) -> Mesh:
     if kind == "quads":
         return sided(skewed_quads(8))
-    dim, size = (2, 0.14) if kind == "triangles" else (3, 0.34)
+    dim, size = (2, 0.2) if kind == "triangles" else (3, 0.34)
     return sided(plain(read_mesh(gmsh_halves(folder / "mesh.msh", dim, size), comm=SELF)))
 
 

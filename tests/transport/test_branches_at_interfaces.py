@@ -6,7 +6,9 @@ occupation, with one G for both sides: whatever passes one way has an equal that
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
@@ -31,7 +33,8 @@ TURNED = [1.0, 0.4, 0.0]
 """Specularities."""
 
 
-def body(kind: str, folder: Path) -> tuple[Mesh, Directions]:
+@cache
+def body(kind: str) -> tuple[Mesh, Directions]:
     """Regions ``left`` and ``right`` of x = 1/2, and the directions of one branch."""
     halves = {"left": ((0.0, 0.5), None), "right": ((0.5, 1.0), None)}
     if kind == "line":
@@ -41,18 +44,19 @@ def body(kind: str, folder: Path) -> tuple[Mesh, Directions]:
     if kind == "quads":
         return shape_mesh("grid2d", nx=4, Lx=1.0, ny=2, Ly=1.0, regions=halves, comm=SELF), film
     dim, size = (2, 0.5) if kind == "triangles" else (3, 1.0)
-    mesh = read_mesh(gmsh_halves(folder / "halves.msh", dim, size), comm=SELF)
+    with TemporaryDirectory() as folder:
+        mesh = read_mesh(gmsh_halves(Path(folder) / "halves.msh", dim, size), comm=SELF)
     return mesh, film if dim == 2 else product(2, 4)
 
 
 def contact(
-    kind: str, folder: Path, scheme: Scheme, specularity: float, wall: Wall = MIRROR
+    kind: str, scheme: Scheme, specularity: float, wall: Wall = MIRROR
 ) -> tuple[Streaming, Directions, np.ndarray]:
     """Two materials: the first has more modes at low energy and fewer at high energy, and faster ones.
 
     Returns streaming, the directions of one branch, and which cells are in the first region.
     """
-    mesh, one = body(kind, folder)
+    mesh, one = body(kind)
     first = mesh.cell_region == mesh.region_names.index("left")
     states = np.where(first[:, None], [[1.0, 4.0, 9.0]], [[0.7, 5.0, 30.0]])
     speed = np.where(first, 1.7, 1.1)[:, None] * np.ones((1, 3))
@@ -72,13 +76,11 @@ def contact(
 
 @pytest.mark.parametrize("specularity", TURNED)
 @pytest.mark.parametrize("kind", KINDS)
-def test_one_temperature_stays_in_every_branch_and_direction(
-    kind: str, specularity: float, tmp_path: Path
-) -> None:
+def test_one_temperature_stays_in_every_branch_and_direction(kind: str, specularity: float) -> None:
     bath = np.array([5.0, 0.6, 1e-3])
     for scheme in ("upwind", "linear", "limited"):
         for wall in (MIRROR, Wall(0.3, 0.0, bath), Wall(0.0)):
-            streaming, _, first = contact(kind, tmp_path, scheme, specularity, wall)  # type: ignore[arg-type]
+            streaming, _, first = contact(kind, scheme, specularity, wall)  # type: ignore[arg-type]
             f = np.broadcast_to(bath, (len(first), streaming.directions.count, 3)).copy()
             scattering = np.where(first[:, None], 0.3, 40.0) * np.ones((1, 3))
             for turning in (None, scattering):
@@ -89,10 +91,10 @@ def test_one_temperature_stays_in_every_branch_and_direction(
 
 @pytest.mark.parametrize("specularity", TURNED)
 @pytest.mark.parametrize("kind", KINDS)
-def test_what_passes_comes_back_the_other_way(kind: str, specularity: float, tmp_path: Path) -> None:
+def test_what_passes_comes_back_the_other_way(kind: str, specularity: float) -> None:
     """Particles that pass from (cell i, branch and direction m) to (j, m') in a unit of time are as many as
     those from (j, −m') to (i, −m), at equal occupations."""
-    streaming, _, first = contact(kind, tmp_path, "upwind", specularity, Wall(0.0, specularity))
+    streaming, _, first = contact(kind, "upwind", specularity, Wall(0.0, specularity))
     count = streaming.directions.count
     n = len(first)
     found = np.empty((n, count, n, count, 3))
@@ -113,11 +115,11 @@ def test_what_passes_comes_back_the_other_way(kind: str, specularity: float, tmp
 @pytest.mark.parametrize("specularity", TURNED)
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_step_of_temperature_drives_each_branch_by_its_modes_and_speed(
-    kind: str, specularity: float, tmp_path: Path
+    kind: str, specularity: float
 ) -> None:
     """Net flux of branch b: ``η min(g) p_b (c_b/c̄) q (f₁ − f₂)`` an area, q being the half-range flux; what
     one region loses the other gains, energy by energy, for any occupations."""
-    streaming, one, first = contact(kind, tmp_path, "limited", specularity)
+    streaming, one, first = contact(kind, "limited", specularity)
     hot, cold = np.array([9.0, 0.8, 0.02]), np.array([4.0, 0.1, 1e-6])
     f = np.where(first[:, None, None], hot, cold) * np.ones((1, streaming.directions.count, 1))
     rates, _ = streaming.rates(f)

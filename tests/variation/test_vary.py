@@ -15,7 +15,7 @@ from fvqp.errors import CaseError, ConvergenceError
 from fvqp.variation.keys import VariedCase, VariedKey
 from fvqp.variation.runs import _failure
 
-SMALL = line(energies={"number": 60}, sweep={"V_inj": ["0.1 mV", "0.3 mV"]}, output={"fields": []})
+SMALL = line(energies={"number": 40}, sweep={"V_inj": ["0.1 mV", "0.3 mV"]}, output={"fields": []})
 NX = {"mesh.shape.nx": [40, 80, 120]}
 
 

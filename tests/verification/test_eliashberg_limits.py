@@ -167,7 +167,7 @@ def test_second_order_in_the_spacing(reduced: float) -> None:
     t = reduced * alpha2f.K_B * metal.critical_temperature
     gaps = [
         eliashberg.solve(metal.spectrum, temperature=t, coulomb=metal.coulomb, spacing=19.0 / n).gap_edge
-        for n in (160, 320, 640, 1280)
+        for n in (160, 320, 640)
     ]
     changes = np.abs(np.diff(gaps))
     assert np.all(np.log2(changes[:-1] / changes[1:]) > 1.5)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,7 @@ BODIES: dict[str, dict[str, Any]] = {
 }
 
 
+@cache
 def computed(body: str) -> xr.Dataset:
     of = {"of": "phonons", "centre": "3 Delta0", "width": "0.3 Delta0", "regions": ["strip"]}
     changes = {
