@@ -137,7 +137,9 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--resume", action="store_true", help="go on from what the results folder holds")
     run.add_argument("--groups", type=int, metavar="N", help="groups of ranks that share the sweep points")
 
-    check = _command(commands, "check", _check, "validate a case without computing; sizes and memory")
+    check = _command(
+        commands, "check", _check, "validate a case; sizes, memory, expected run time and errors"
+    )
     check.add_argument("case", type=_path, metavar="CASE", help="case file (TOML)")
     _add_overrides(check)
 

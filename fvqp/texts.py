@@ -50,6 +50,11 @@ def two_digits(number: float) -> str:
     return f"{float(f'{number:.2g}'):g}"
 
 
+def percent(part: float) -> str:
+    """Return a part of one as "0.23 %"."""
+    return f"{two_digits(100.0 * part)} %"
+
+
 def duration(seconds: float) -> str:
     """Return seconds as people say them: "3.2 s", "12 s", "2 min 5 s", "1:02:05"."""
     if seconds < 9.95:

@@ -162,7 +162,7 @@ def _unsolved(case: Case, error: FvqpError, out: str | Path | None) -> str:
 
 
 def check(case: Case) -> str:
-    """Sizes and expected memory of a case as text, without computing."""
+    """Sizes, expected memory, run time and errors of a case as text."""
     with study(case.model).prepared(case, MPI.COMM_WORLD, None, False) as made:
         text: str = made.check()
     return text

@@ -45,7 +45,7 @@ def run(
 
 
 def check(case: Case | Mapping[str, Any] | str | Path, *, overrides: Iterable[str] = ()) -> str:
-    """Validate a case without computing; its sizes and expected memory as text."""
+    """Validate a case; its sizes, expected memory, run time and errors as text."""
     chosen = _case(case, overrides)
     return models.check(chosen)
 

@@ -19,6 +19,7 @@ from mpi4py import MPI
 
 from fvqp.case.petsc_options import options_in_force
 from fvqp.case.recorder import Recorder
+from fvqp.case.run_time import Work, estimated_run_time
 from fvqp.case.tables import Case
 from fvqp.errors import FvqpError
 from fvqp.mesh.shapes import shape_mesh
@@ -34,8 +35,11 @@ from fvqp.typing import Bools
 Line = Sequence[tuple[int, ...]]
 """Places of points in the dataset, in the order of their computation: each may start from the one before."""
 R = TypeVar("R", bound=Recorder)
+TYPICAL = 0.3
+"""Part of the mean work of points from which on a point stands for all."""
 log = logging.getLogger(__name__)
 
+REFINE = ("fvqp refine CASE --for OBSERVABLE --to 1% finds the error of a result",)
 #: Width of the names in a report, unless one is longer.
 NAMES = 11
 
@@ -50,6 +54,7 @@ class Study(Generic[R]):
         solve: False if the case is only checked and reported on.
 
     Attributes:
+        refines: False if `fvqp.refine` has nothing to vary.
         sources: of the numbers of the material.
         warnings: doubts about the case, which the results keep; None if the model has none.
 
@@ -57,6 +62,7 @@ class Study(Generic[R]):
         FvqpError: what is wrong with the case.
     """
 
+    refines: bool = True
     sources: Mapping[str, str]
     warnings: list[str] | None = None
 
@@ -74,6 +80,14 @@ class Study(Generic[R]):
     def report(self) -> Iterable[tuple[str, str]]:
         """Names and texts of sizes and expected memory."""
         raise NotImplementedError
+
+    def expected_work(self) -> Iterable[Work]:
+        """Pieces of the work of a run, by which its time is estimated; nothing of a piece is kept."""
+        raise NotImplementedError
+
+    def errors(self) -> list[str]:
+        """Expected errors of discretization, or what is resolved least."""
+        return []
 
     def recorder(self, folder: ResultsFolder | None) -> R:
         """The recorder of a run, with its empty dataset."""
@@ -95,7 +109,16 @@ class Study(Generic[R]):
 
     def check(self) -> str:
         """The report as text."""
-        rows = [*self.report(), *(("warning", text) for text in self.warnings or ())]
+        rows = [
+            *self.report(),
+            ("run time", estimated_run_time(self.expected_work(), self.comm)),
+            *(
+                (("errors", "; ".join(found)),)
+                if (found := [*self.errors(), *REFINE[: self.refines]])
+                else ()
+            ),
+            *(("warning", text) for text in self.warnings or ()),
+        ]
         width = max(NAMES, *(len(name) + 1 for name, _ in rows))
         return "\n".join([f"{self.case.source}: valid", *(f"  {name:<{width}}{text}" for name, text in rows)])
 
@@ -176,6 +199,29 @@ class PointStudy(Study[PointRecorder]):
     def where(self, place: tuple[int, ...]) -> str:
         """A place of the dataset, for messages and progress."""
         raise NotImplementedError
+
+    def size(self, place: tuple[int, ...]) -> float:
+        """Work of a point, relative to others; by default all are alike."""
+        return 1.0
+
+    def expected_work(self) -> Iterator[Work]:
+        """All points, of which the smallest that is no less than `TYPICAL` of their mean is computed."""
+        sweep = self.dataset()
+        sizes = {place: self.size(place) for line in self.lines(sweep.settled.shape) for place in line}
+        total = sum(sizes.values())
+        known = [place for place in sizes if sizes[place] >= TYPICAL * total / len(sizes)]
+        one = min(known, key=lambda place: sizes[place])
+        yield Work(
+            "points",
+            len(sizes),
+            lambda: self.sample(one, sweep) * len(sizes) / total,
+            len(self.lines(sweep.settled.shape)),
+        )
+
+    def sample(self, place: tuple[int, ...], sweep: SweepDataset) -> float:
+        """Compute a point, or one like it with less work; returns the size of what was computed."""
+        self.values(place, sweep)
+        return self.size(place)
 
     def values(self, place: tuple[int, ...], sweep: SweepDataset) -> dict[str, Any]:
         """Everything that is stored of the point at ``place`` of ``sweep``."""

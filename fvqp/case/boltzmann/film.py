@@ -19,6 +19,7 @@ from fvqp.case.boltzmann.schema import BoltzmannCase
 from fvqp.collisions import quasiparticle_density, thermal
 from fvqp.models.boltzmann import BoltzmannProblem, Moment, State
 from fvqp.results.dataset import SweepDataset
+from fvqp.texts import percent, two_digits
 from fvqp.typing import Floats
 
 log = logging.getLogger(__name__)
@@ -153,20 +154,15 @@ class Film:
 
     def warn_of_resolution(self) -> None:
         """Warn of bins too wide for k_BT, and what that costs."""
-        setup, coldest, grid = self.setup, min(self.case.sweep.temperature), self.setup.grid
+        setup, coldest = self.setup, min(self.case.sweep.temperature)
         width = self.case.energies.width.in_delta0(setup.units.energy)
         kt = setup.units.temperature(coldest)
         trapped = TRAPPED_ERROR * width / kt if self._traps_phonons() else 0.0
         if width <= COARSE * kt and trapped <= MAX_TRAPPED_ERROR:
             return
         errors = []
-        if setup.reference.strong is None:
-            # ∫ρ f dE = Δ Σ_k (−1)^{k+1} K_1(kΔ/k_BT)
-            k = np.arange(1.0, 40.0)
-            exact = setup.gap * float(np.sum(np.where(k % 2 == 1, 1.0, -1.0) * k1(k * setup.gap / kt)))
-            found = float(quasiparticle_density(setup.bin_weights(setup.gap), thermal(grid, kt).f)[0])
-            if exact > 0.0:
-                errors.append(f"by {100.0 * abs(found / exact - 1.0):.2g} % in equilibrium")
+        if (off := self._equilibrium_error(kt)) is not None:
+            errors.append(f"by {100.0 * off:.2g} % in equilibrium")
         if trapped > 0.0:
             errors.append(f"by up to {100.0 * trapped:.2g} % out of it where phonons are trapped")
         log.warning(
@@ -178,6 +174,30 @@ class Film:
             f": the density is off {', '.join(errors)}" if errors else "",
             0.1 * kt,
         )
+
+    def _equilibrium_error(self, kt: float) -> float | None:
+        """Relative error by the bins of the density in equilibrium; None in strong coupling, and where there
+        are no quasiparticles."""
+        setup = self.setup
+        if setup.reference.strong is not None:
+            return None
+        # ∫ρ f dE = Δ Σ_k (−1)^{k+1} K_1(kΔ/k_BT)
+        k = np.arange(1.0, 40.0)
+        exact = setup.gap * float(np.sum(np.where(k % 2 == 1, 1.0, -1.0) * k1(k * setup.gap / kt)))
+        found = float(quasiparticle_density(setup.bin_weights(setup.gap), thermal(setup.grid, kt).f)[0])
+        return abs(found / exact - 1.0) if exact > 0.0 else None
+
+    def errors(self) -> list[str]:
+        """Errors of the energy axis at the lowest temperature, for ``fvqp check``."""
+        units = self.setup.units
+        kt = units.temperature(min(self.case.sweep.temperature))
+        wide = self.case.energies.width.in_delta0(units.energy) / kt
+        off, texts = self._equilibrium_error(kt), [f"bins {two_digits(wide)} k_BT"]
+        if off is not None:
+            texts = [f"energy axis {percent(off)} of the density in equilibrium ({texts[0]})"]
+        if self._traps_phonons():
+            texts.append(f"up to {percent(TRAPPED_ERROR * wide)} where phonons are trapped")
+        return texts
 
     def _traps_phonons(self) -> bool:
         """Return True where phonons break pairs at points that stand for modes below 2Δ too."""

@@ -13,10 +13,11 @@ from mpi4py import MPI
 from fvqp.case.boltzmann.schema import TransportCase, TransportPulse
 from fvqp.case.process import ProcessTable, given_processes
 from fvqp.case.scales import Units
-from fvqp.case.sizes import lengths_row, region_sizes
+from fvqp.case.sizes import lengths_row, mesh_error, region_sizes, up_to
 from fvqp.mesh import Mesh
 from fvqp.models.boltzmann import BoltzmannProblem, State
 from fvqp.models.boltzmann.medium import MediumCells
+from fvqp.texts import two_digits
 from fvqp.typing import Bools, Floats
 
 log = logging.getLogger(__name__)
@@ -192,6 +193,24 @@ def length_rows(lengths: RegionLengths) -> Iterator[tuple[str, str]]:
             if parts:
                 texts.append(f"{one.species} {' and '.join(parts)}")
         yield lengths_row(region, cells, texts)
+
+
+def mesh_errors(lengths: RegionLengths) -> list[str]:
+    """Error by the mesh where something else begins; for particles that fly, cells beside their ways."""
+    found = [(cells[1], one) for cells, motions in lengths.found.values() for one in motions]
+    texts = []
+    error, species = max(
+        ((mesh_error(one.edge, one.lost), one.species) for _, one in found if one.diffuses), default=(0.0, "")
+    )
+    if error > 0.0:
+        texts.append(f"mesh {up_to(error)} of the {species} next to other regions and walls")
+    part, species = max(
+        ((cell / min(one.lost, one.path), one.species) for cell, one in found if not one.diffuses),
+        default=(0.0, ""),
+    )
+    if part > 0.0:
+        texts.append(f"largest cells {two_digits(part)} of the way that {species} fly")
+    return texts
 
 
 def warn_of_lengths(lengths: RegionLengths, case: TransportCase, comm: MPI.Comm) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator, Sequence
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
@@ -16,12 +16,14 @@ from mpi4py import MPI
 
 from fvqp.case.boltzmann.build import build_setup
 from fvqp.case.boltzmann.film import Film
-from fvqp.case.boltzmann.lengths import RegionLengths, length_rows, warn_of_lengths
+from fvqp.case.boltzmann.lengths import RegionLengths, length_rows, mesh_errors, warn_of_lengths
 from fvqp.case.boltzmann.observable import BoltzmannSample
 from fvqp.case.boltzmann.recording import Begin, BoltzmannRecorder, Place
 from fvqp.case.boltzmann.schema import AnyCase, BoltzmannCase, TransportCase
+from fvqp.case.boltzmann.work import evolution_work, steady_work
 from fvqp.case.evolution import recorded_times, steps_note
 from fvqp.case.petsc_options import EVOLUTION, STEADY, check_options_used
+from fvqp.case.run_time import Work
 from fvqp.case.sizes import size_rows
 from fvqp.case.study import Line, Study
 from fvqp.collisions import PhotonDrive
@@ -35,9 +37,15 @@ from fvqp.results.checkpoint import Checkpoint
 from fvqp.results.folder import ResultsFolder
 from fvqp.results.progress import LogPace
 from fvqp.solvers.rate_balance import BalanceSolver
+from fvqp.texts import percent, two_digits
 from fvqp.typing import Bools, Floats
 
 log = logging.getLogger(__name__)
+
+GAPS, RATES = 4.0, 8.0
+"""Steady states on the way to one with a gap that follows, and to one with given absorbed power."""
+STEADY_START = 1e-8
+"""Tolerance of the steady state of a body that an evolution starts from."""
 
 
 class BoltzmannStudy(Study[BoltzmannRecorder]):
@@ -115,13 +123,57 @@ class BoltzmannStudy(Study[BoltzmannRecorder]):
             ("memory", str(size)),
         ]
 
-    def _lengths(self) -> RegionLengths:
-        """Lengths in all regions of a body; warn of cells that do not resolve them. Collective."""
+    def expected_work(self) -> Iterator[Work]:
+        case, film, lines = self.case, self.film, self.lines()
+        shared = len(lines) if film is not None else 0
+        problem = self.problem(lines[0][0])
+        state = self._first(lines[0][0], problem)
+        if case.evolution is not None:
+            if isinstance(case, TransportCase) and case.initial.steady:
+                yield steady_work(lambda most: SteadySolver(problem, STEADY_START, most).solve(state))
+            times = self.axes["time"] / self.setup.units.time
+            yield evolution_work(problem, state, case.evolution, times, shared)
+            return
+        assert case.steady_state is not None
+        tolerance = case.steady_state.tolerance
+        if not isinstance(case, BoltzmannCase):
+            yield steady_work(lambda most: SteadySolver(problem, tolerance, most).solve(state))
+            return
+        states = sum(map(len, lines)) * (GAPS if problem.gap_follows else 1.0)
+        if any(mode.absorbed_power is not None for mode in case.microwaves):
+            states *= RATES
+        yield steady_work(
+            lambda most: balanced_state(problem, state, tolerance=tolerance, max_iterations=most),
+            states,
+            shared,
+        )
+
+    def errors(self) -> list[str]:
+        if self.film is not None:
+            texts = self.film.errors()
+        else:
+            width = self.case.energies.width.in_delta0(self.setup.units.energy)
+            kt = self.setup.units.temperature(self.case.baths[0])
+            texts = [
+                *mesh_errors(self._known_lengths),
+                f"bins at the gap {two_digits(width / kt)} k_BT of the bath",
+            ]
+        if self.case.evolution is not None:
+            texts.append(f"a step {percent(self.case.evolution.tolerance)} (evolution.tolerance)")
+        return texts
+
+    @cached_property
+    def _known_lengths(self) -> RegionLengths:
+        """Lengths in all regions of a body. Collective."""
         setup = self.setup
         assert isinstance(self.case, TransportCase)
-        lengths = RegionLengths(self.case, setup.problem, setup.state, setup.mesh, setup.units)
-        warn_of_lengths(lengths, self.case, self.comm)
-        return lengths
+        return RegionLengths(self.case, setup.problem, setup.state, setup.mesh, setup.units)
+
+    def _lengths(self) -> RegionLengths:
+        """Lengths in all regions of a body; warn of cells that do not resolve them. Collective."""
+        assert isinstance(self.case, TransportCase)
+        warn_of_lengths(self._known_lengths, self.case, self.comm)
+        return self._known_lengths
 
     # -- points
 

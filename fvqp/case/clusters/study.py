@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Iterable
 from pathlib import Path
@@ -33,8 +34,10 @@ from fvqp.models.clusters import (
 from fvqp.models.clusters.gillespie import FORGOTTEN
 from fvqp.models.clusters.mean_field import approximate_number, stationary
 from fvqp.models.clusters.reduced import stationary_weight
+from fvqp.models.clusters.states import choose
 from fvqp.results.dataset import SweepDataset
 from fvqp.solvers.slowest import slowest_rates
+from fvqp.texts import percent
 from fvqp.typing import Floats
 
 Values = dict[str, Any]
@@ -43,6 +46,14 @@ Values = dict[str, Any]
 SMALL = Cluster(10.0, 1.0, gamma=10.0, gamma_t=0.1, tau_s=1.0)
 #: Averages of a trajectory in a lifetime.
 AVERAGES = 4
+
+OVERHEAD, NUMBER, EVENT = 500.0, 1.5, 1e-2
+"""Work of any point, of a number N in an equation for it, and of an event of a trajectory, in that of a state
+of the master equation (measured)."""
+MAX_SAMPLE = 30_000.0
+"""States of a point that is timed; of larger clusters a part is."""
+MIN_VOLUME = 1e-3 * CUBIC_MICROMETRE
+"""Volume in which hardly anything is left, m³."""
 
 
 class ClustersStudy(PointStudy):
@@ -81,6 +92,35 @@ class ClustersStudy(PointStudy):
                       "spin, equation, generation, volume"),
             ("numbers", f"{min(numbers):.4g} to {max(numbers):.4g} quasiparticles in mean field"),
         ]  # fmt: skip
+
+    def errors(self) -> list[str]:
+        texts, equations = [], self.case.sweep.equation
+        if {"master", "simplified", "fokker_planck"} & set(equations):
+            texts.append(f"states left out {self.case.solver.lost:.2g} of the probability (solver.lost)")
+        if "trajectory" in equations:
+            # independent samples: one a lifetime
+            part = 1.0 / math.sqrt(self.case.trajectories.lifetimes)
+            texts.append(f"trajectories {percent(part)} of the width of N")
+        return texts
+
+    def size(self, place: tuple[int, ...]) -> float:
+        """States of the master equation; in such states, what else a point takes (measured)."""
+        clusters, found = self.clusters, self.clusters.equation(place)
+        if found == "master":
+            return OVERHEAD + choose(clusters.at(place), self.case.solver.lost).size
+        if found == "trajectory":
+            return OVERHEAD + EVENT * self.case.trajectories.lifetimes * clusters.number(place)
+        if found == "mean_field":
+            return OVERHEAD
+        return OVERHEAD + NUMBER * clusters.largest(place)[0]
+
+    def sample(self, place: tuple[int, ...], sweep: SweepDataset) -> float:
+        small = copy.copy(self)
+        small.clusters = copy.copy(self.clusters)
+        while (size := small.size(place)) > MAX_SAMPLE and np.all(small.clusters.volume > MIN_VOLUME):
+            small.clusters.volume = 0.5 * small.clusters.volume
+        small.values(place, sweep)
+        return size
 
     def where(self, place: tuple[int, ...]) -> str:
         return self.clusters.where(place)

@@ -23,6 +23,7 @@ from fvqp.spectral.eliashberg_matsubara import (
     frequencies,
     solve_matsubara,
 )
+from fvqp.texts import two_digits
 from fvqp.typing import Floats
 
 log = logging.getLogger(__name__)
@@ -49,6 +50,12 @@ class EliashbergStudy(PointStudy):
             ("sweep", f"{len(case.sweep.temperature)} temperatures"),
             ("energies", f"{case.energies.number} bins up to {self.edges[-1]:.4g} meV"),
         ]
+
+    def errors(self) -> list[str]:
+        if self.case.solver.spacing is not None:
+            part = self.case.solver.spacing.in_joule(0.0) / MEV / self.interaction.omega_log
+            return [f"spacing {two_digits(part)} of omega_log, error of second order in it"]
+        return ["spacing at most a tenth of the gap, and 1/300 of the largest phonon energy: of second order"]
 
     def where(self, place: tuple[int, ...]) -> str:
         return f"temperature {self.case.sweep.temperature[place[0]]:g} K"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from fvqp.case.evolution import recorded_times
 from fvqp.case.localized.build import MICROMETRE, LocalizedPoints
 from fvqp.case.localized.schema import LocalizedCase
 from fvqp.case.petsc_options import HOPS, LAW, PAIRS, RELAXATION, check_options_used
+from fvqp.case.run_time import Work
 from fvqp.case.study import PointStudy
 from fvqp.errors import FvqpError
 from fvqp.mesh import shape_mesh
@@ -38,6 +39,7 @@ from fvqp.results.dataset import QUANTITIES, SweepDataset
 from fvqp.results.fields import FieldSeries
 from fvqp.results.files import make_folder
 from fvqp.results.result import Result
+from fvqp.texts import percent
 from fvqp.typing import Floats
 
 Values = dict[str, Any]
@@ -46,6 +48,8 @@ log = logging.getLogger(__name__)
 POINT = ("radius", "spin", "generation")
 #: Averages between start and end, and parts of the time before.
 AVERAGES, PARTS = 160, 16
+#: Lifetimes that a run to the usual accuracy takes (measured: 80 to 200), and births that are timed.
+SETTLED, TIMED = 100.0, 2e4
 #: Folder in the results folder of the states of long runs, while they run.
 RUNS = "runs"
 
@@ -64,6 +68,7 @@ class LocalizedStudy(PointStudy):
         self.plan = LocalizedPoints(case)
         self.sources = {"constants": "given in the case" if case.material is None else "material of the case"}
         self.warnings = self.plan.warnings()
+        self.refines = self.plan.mesh is not None
         self.runs = None if out is None else out / RUNS
         self.resumes = False
 
@@ -81,6 +86,52 @@ class LocalizedStudy(PointStudy):
         if plan.simulated:
             numbers = [plan.particles(place) for place in points]
             yield "particles", f"about {min(numbers):.3g} to {max(numbers):.3g}"
+
+    def expected_work(self) -> Iterator[Work]:
+        """Events of all runs, and solutions of the law of annihilation; some are simulated."""
+        plan, places = self.plan, self.plan.places()
+        if plan.simulated:
+            numbers = [self._events(place) for place in places]
+            some = [plan.simulation(places[k]) for k in (0, len(places) // 2, -1)]
+
+            def simulate() -> float:
+                before = sum(one.events for one in some)
+                for one in some:
+                    births = float(np.sum(one.generation * one.domain.cell_volume))
+                    one.advance([one.time + TIMED / births])
+                return float(sum(one.events for one in some) - before)
+
+            # far enough for compiled loops to be there, and quasiparticles too
+            simulate()
+
+            yield Work("events", sum(numbers), simulate, len(places))
+        points = list(np.ndindex(plan.shape[:3]))
+
+        def law() -> float:
+            _closed_forms(plan, points[len(points) // 2])
+            return 1.0
+
+        yield Work("laws", len(points), law)
+
+    def errors(self) -> list[str]:
+        table = self.case.monte_carlo
+        if not self.plan.simulated or table.start is not None:
+            return []
+        return [f"statistical, one standard deviation: {percent(table.accuracy)} (monte_carlo.accuracy)"]
+
+    def _events(self, place: tuple[int, ...]) -> float:
+        """Expected number of events of a run: births, deaths by pairs, and flips of spins."""
+        plan, table = self.plan, self.case.monte_carlo
+        particles, volume = plan.particles(place), plan.domain(place[0], place[2]).volume
+        births = float(plan.generation[place[2]]) * volume
+        lasts = SETTLED * particles / births
+        if table.start is not None and table.end is not None:
+            lasts = table.end
+        else:
+            wanted = min(table.accuracy * math.sqrt(table.runs), 0.5)
+            lasts = max(lasts, 2.0 / (births * wanted**2)) * (1.0 if plan.mesh is None else 2.0)
+        flips = 0.0 if math.isnan(time := plan.flip_time(place[1])) else particles / time
+        return lasts * (1.5 * births + flips)
 
     def where(self, place: tuple[int, ...]) -> str:
         return self.plan.where(place)

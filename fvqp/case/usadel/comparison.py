@@ -26,7 +26,7 @@ MAX_PIECES = 32
 """Pieces of a bin at most, where the broadening is small."""
 
 
-def _elastic(problem: UsadelProblem) -> UsadelProblem:
+def elastic(problem: UsadelProblem) -> UsadelProblem:
     """The problem without collisions, on an axis of its own."""
     comm = problem.device.mesh.comm
     state, _ = problem.at_rest(0.0)
@@ -53,7 +53,7 @@ def elastic_sweep(
     comm = problems[0].device.mesh.comm
     guard = comm.Dup()
     for curve in np.ndindex(axis.shape[:3]):
-        problem = _elastic(problems[curve[0]])
+        problem = elastic(problems[curve[0]])
         for chain in chains(axis.V_inj):
             for step, found in walk(problem, axis.points(curve, chain), None, guard):
                 if isinstance(found, ConvergenceError):

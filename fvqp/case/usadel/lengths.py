@@ -12,10 +12,11 @@ from mpi4py import MPI
 from scipy import constants
 from scipy.spatial import cKDTree
 
-from fvqp.case.sizes import lengths_row, region_sizes
+from fvqp.case.sizes import lengths_row, mesh_error, region_sizes, up_to
 from fvqp.mesh.quality import cell_sizes
 from fvqp.models.usadel.kinetics import SpectralState
 from fvqp.models.usadel.problem import UsadelProblem
+from fvqp.texts import two_digits
 from fvqp.typing import Floats
 
 log = logging.getLogger(__name__)
@@ -162,6 +163,17 @@ def length_rows(problem: UsadelProblem) -> Iterator[tuple[str, str]]:
         if math.isfinite(one.charge):
             texts.append(f"charge relaxes in {one.charge * 1e6:.3g} um")
         yield lengths_row(one.name, one.cells, texts)
+
+
+def mesh_errors(problem: UsadelProblem) -> list[str]:
+    """Errors by the mesh next to injectors and other metals; without these its largest cells. Collective."""
+    found = region_lengths(problem)
+    charge = max(mesh_error(one.near_injector, one.charge) for one in found)
+    pairs = max(mesh_error(one.near_contact, one.coherence) for one in found)
+    texts = [f"mesh {up_to(charge)} of g_nl near the injector"] if charge else []
+    texts += [f"mesh {up_to(pairs)} of what metals change in one another"] if pairs else []
+    largest = max(one.cells[1] / one.coherence for one in found)
+    return texts or [f"largest cells {two_digits(largest)} coherence lengths"]
 
 
 def warn_of_lengths(problem: UsadelProblem, source: str) -> None:

@@ -279,15 +279,16 @@ def warn_of_junctions(case: UsadelCase, problem: UsadelProblem) -> None:
             )
 
 
-def warn_of_axis(case: UsadelCase, problems: Sequence[UsadelProblem], biases: Sequence[float]) -> None:
-    """Warns of an energy axis too coarse for the non-local conductance. Collective.
-
-    Args:
-        case, problems: what is run.
-        biases: ``V_inj`` in volt.
-    """
+def axis_errors(problems: Sequence[UsadelProblem], biases: Sequence[float]) -> tuple[float, float]:
+    """Return the largest `axis_error` of all problems and supercurrents; biases in volt. Collective."""
     found = [axis_error(problem, value, biases or (0.0,)) for problem in problems for value in problem.drives]
     conductance, current = (max(each) for each in zip(*found, strict=True))
+    return conductance, current
+
+
+def warn_of_axis(case: UsadelCase, problems: Sequence[UsadelProblem], errors: tuple[float, float]) -> None:
+    """Warns of an energy axis too coarse for the non-local conductance; errors are `axis_errors`."""
+    conductance, current = errors
     if max(conductance, current) <= MAX_AXIS_ERROR or problems[0].device.mesh.comm.rank != 0:
         return
     better = 'spacing = "graded"' if case.energies.spacing == "uniform" else "a smaller energies.largest"

@@ -6,6 +6,7 @@ import logging
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import numpy as np
 from mpi4py import MPI
 from scipy import constants
 
+from fvqp.case.run_time import Work
 from fvqp.case.sizes import size_rows, warn_of_sizes
 from fvqp.case.study import Study
 from fvqp.case.usadel.build import (
@@ -21,8 +23,9 @@ from fvqp.case.usadel.build import (
     build_sweep,
     follows_bias,
 )
-from fvqp.case.usadel.lengths import length_rows, warn_of_lengths
+from fvqp.case.usadel.lengths import length_rows, mesh_errors, warn_of_lengths
 from fvqp.case.usadel.mesh_and_material_checks import (
+    axis_errors,
     warn_of_axis,
     warn_of_charge,
     warn_of_junctions,
@@ -32,6 +35,7 @@ from fvqp.case.usadel.mesh_and_material_checks import (
 from fvqp.case.usadel.recording import UsadelRecorder
 from fvqp.case.usadel.schema import UsadelCase
 from fvqp.case.usadel.solvers import check_options
+from fvqp.case.usadel.work import works
 from fvqp.errors import CaseError, ConvergenceError, FvqpError
 from fvqp.models.usadel.branches import GapBranch, follow_gap
 from fvqp.models.usadel.kinetics import KineticState, SpectralState
@@ -43,6 +47,7 @@ from fvqp.results.progress import SweepProgress
 from fvqp.results.result import Result
 from fvqp.solvers.continuation import REACHED
 from fvqp.study.sweep import Sweep, chains, common_failure, walk, without_solution
+from fvqp.texts import percent, two_digits
 from fvqp.typing import Bools
 
 log = logging.getLogger(__name__)
@@ -77,9 +82,14 @@ class UsadelStudy(Study[UsadelRecorder]):
         warn_of_sizes(device.mesh, device.material.coherence_length, self.case.source)
         warn_of_lengths(self.problems[0], self.case.source)
         warn_of_junctions(self.case, self.problems[0])
-        warn_of_axis(self.case, self.problems, self.sweep.V_inj)
+        warn_of_axis(self.case, self.problems, self._axis_errors)
         if self.comm.rank == 0:
             warn_of_reservoirs(self.case)
+
+    @cached_property
+    def _axis_errors(self) -> tuple[float, float]:
+        """Of ``g_nl`` and of the non-local current. Collective."""
+        return axis_errors(self.problems, self.sweep.V_inj)
 
     def report(self) -> Iterable[tuple[str, str]]:
         self._warn()
@@ -103,6 +113,20 @@ class UsadelStudy(Study[UsadelRecorder]):
                 "rank(s)",
             ),
         ]
+
+    def expected_work(self) -> Iterable[Work]:
+        return works(self.case, self.problems, self.sweep)
+
+    def errors(self) -> list[str]:
+        problem, (conductance, _) = self.problems[0], self._axis_errors
+        texts = mesh_errors(problem)
+        if conductance > 0.0:
+            texts.append(f"energy axis {percent(conductance)} of the largest g_nl")
+        else:
+            narrowest = float(problem.grid.widths.min())
+            beside = f"{two_digits(narrowest / problem.broadening)} times the broadening"
+            texts.append(f"narrowest bins {two_digits(narrowest)} Delta0, {beside}")
+        return texts
 
     def figures(self) -> list[dict[str, Any]]:
         gap = self.problems[0].device.material.gap

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -13,16 +14,24 @@ from scipy import constants
 
 from fvqp.case.geometry import distributed_mesh
 from fvqp.case.petsc_options import check_options_used
-from fvqp.case.sizes import size_rows, warn_of_sizes
+from fvqp.case.run_time import Work
+from fvqp.case.sizes import mesh_error, size_rows, up_to, warn_of_sizes
 from fvqp.case.study import PointStudy
 from fvqp.case.weak_link.schema import WeakLinkCase, WeakLinkMetal
 from fvqp.errors import CaseError, ConvergenceError, MeshError
 from fvqp.materials import Material, load_material
 from fvqp.mesh import Mesh
+from fvqp.mesh.quality import cell_sizes
 from fvqp.models.usadel.device import Device, Reservoir
 from fvqp.models.usadel.weak_link import WeakLink
 from fvqp.results.dataset import SweepDataset
+from fvqp.spectral.quadrature import MatsubaraRule
 from fvqp.typing import Floats
+
+MINIGAP = 64
+"""Energies at which a minigap is looked for (measured: 48 to 80)."""
+SOLVED = 32
+"""Energies that are computed to know the time of one."""
 
 
 class WeakLinkStudy(PointStudy):
@@ -56,6 +65,33 @@ class WeakLinkStudy(PointStudy):
             ("boundaries", ", ".join(mesh.boundaries)),
             ("sweep", f"{len(sweep.temperature)} temperatures, {len(sweep.phase)} phases"),
         ]
+
+    def expected_work(self) -> Iterator[Work]:
+        """Energies at which the equations are solved, of which a few are computed."""
+        case, sweep = self.case, self.case.sweep
+        counts = [len(MatsubaraRule.at(link.device.bath).frequencies) for link in self.links]
+        more = (MINIGAP if "minigap" in case.output.stored else 0) + (
+            case.energies.number if case.energies else 0
+        )
+        energies = len(sweep.phase) * (sum(counts) + more * len(self.links))
+        link, middle = self.links[0], sweep.phase[len(sweep.phase) // 2]
+        phases = [middle if each.phase is None else each.phase for each in case.reservoirs]
+        highest = case.energies.maximum.in_delta0(self.device.material.gap) if case.energies else 1.0
+
+        def compute() -> float:
+            link.solve(np.linspace(0.0, highest, SOLVED) + 1j * link.broadening, phases)
+            return float(SOLVED)
+
+        yield Work("energies", energies, compute, math.prod((len(sweep.temperature), len(sweep.phase))))
+
+    def errors(self) -> list[str]:
+        mesh, hottest = self.device.mesh, max(self.case.sweep.temperature)
+        diffusivity = float(self.device.per_cell("diffusivity").min())
+        # of pairs at the lowest of Matsubara's energies
+        length = math.sqrt(constants.hbar * diffusivity / (2.0 * math.pi * constants.k * hottest))
+        distance = float(np.ptp(mesh.points, axis=0).max())
+        error = mesh_error(float(cell_sizes(mesh).max()), length, distance)
+        return [f"mesh {up_to(error)} of the current at {hottest:g} K"]
 
     def where(self, place: tuple[int, ...]) -> str:
         sweep = self.case.sweep

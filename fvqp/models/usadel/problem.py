@@ -396,6 +396,10 @@ class UsadelProblem:
             self._responses[value] = self.kinetics.respond(state, sources)
         return self._responses[value]
 
+    def forget_responses(self) -> None:
+        """Let `response` compute again."""
+        self._responses.clear()
+
     def average_under(self, number: int, cells: Floats) -> Floats:
         """Average of ``cells[n_cells, ...]`` over the cells under junction ``number``, on all ranks."""
         return self.kinetics.transport.average_under(number, cells)
