@@ -22,7 +22,7 @@ from fvqp.energy import equilibrium
 from fvqp.errors import CaseError
 from fvqp.kernel_cache import njit
 from fvqp.spectral import BinnedSpectrum, bin_averages, supercurrent_integral
-from fvqp.spectral.branch import SMALLEST_BROADENING, parts, retarded_root
+from fvqp.spectral.branch import NO, SMALLEST_BROADENING, parts, retarded_root
 from fvqp.spectral.integrals import PAIRING, antiderivative
 from fvqp.spectral.usadel import check_parameters
 from fvqp.typing import Floats
@@ -275,7 +275,7 @@ def _thermal_part(gap: float, depairing: float, broadening: float, t: float, cut
     total = 0.0
     low = np.arcsinh(-edge / width)
     last = np.arcsinh((top - edge) / width)
-    x, in_t, given = 0j, False, False
+    x, in_t, given = 0j, NO, NO
     while low < last:
         reach = edge + width * np.sinh(low) + t
         high = min(low + _PANEL, np.arcsinh((reach - edge) / width), last)

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 
 from fvqp.errors import CaseError, ConvergenceError
 from fvqp.kernel_cache import njit, read_only
-from fvqp.spectral.branch import SMALLEST_BROADENING, parts, retarded_root
+from fvqp.spectral.branch import NO, SMALLEST_BROADENING, parts, retarded_root
 from fvqp.threads import share
 from fvqp.typing import Bools, Complexes, Floats
 
@@ -213,7 +213,7 @@ def _solve(
     anomalous: Complexes,
 ) -> int:
     """Fill G and F for flat arrays; returns the first entry without a root, or −1."""
-    x, in_t, given = 0j, False, False
+    x, in_t, given = 0j, NO, NO
     for k in range(energies.size):
         energy = energies[k]
         s = complex(max(broadenings[k], SMALLEST_BROADENING), abs(energy))
@@ -249,7 +249,7 @@ def _cell_averages(
     if depairing > gap:
         width += (np.cbrt(depairing) ** 2 - np.cbrt(gap) ** 2) ** 1.5
     total = np.empty(7)
-    x, in_t, given = 0j, False, False
+    x, in_t, given = 0j, NO, NO
     start = np.arcsinh((bounds[0] - edge) / width)
     for e in range(bounds.size - 1):
         low, high = bounds[e], bounds[e + 1]
