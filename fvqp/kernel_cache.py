@@ -9,13 +9,15 @@ wrong code. Importing this module makes numba save under a lock, the file before
 Both hold references to classes of argument types. After an update in place that renamed such a class they
 cannot be read; then they count as empty, and the function is compiled anew.
 
-numba also compiles a function once more for arrays that must not be written; `read_only` saves that.
+numba also compiles a function once more for arrays that must not be written; `read_only` saves that. While it
+compiles, no search for garbage is made among the many objects of its own.
 """
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
+import gc
 import logging
 import pickle
 from collections.abc import Iterator
@@ -24,7 +26,8 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from numba import njit as njit
+import numba
+from numba.core import event
 from numba.core.caching import FunctionCache, IndexDataCacheFile
 from numpy.typing import NDArray
 
@@ -45,6 +48,15 @@ _UNREADABLE = (
 _load_index_of_numba = IndexDataCacheFile._load_index
 _load_of_numba = IndexDataCacheFile.load
 _init_of_numba = FunctionCache.__init__
+
+
+def njit(**options: Any) -> Any:
+    """numba's `njit` without the entry for callers in C, which no kernel needs.
+
+    With `_nrt=False` no references of arrays are counted, which compiles sooner too: for kernels that neither
+    make arrays nor call one that returns new ones.
+    """
+    return numba.njit(no_cfunc_wrapper=True, **options)
 
 
 def read_only(array: NDArray[Any]) -> NDArray[Any]:
@@ -92,6 +104,23 @@ def _load(self: Any, key: object) -> Any:
     return None
 
 
+class _WithoutGarbageCollection(event.Listener):  # type: ignore[misc]
+    """Garbage collection off while numba compiles; events come under the lock of its compiler."""
+
+    depth = 0
+
+    def on_start(self, event: object) -> None:
+        if self.depth == 0:
+            self.enabled = gc.isenabled()
+            gc.disable()
+        self.depth += 1
+
+    def on_end(self, event: object) -> None:
+        self.depth -= 1
+        if self.depth == 0 and self.enabled:
+            gc.enable()
+
+
 @cache
 def tell_of_compiling() -> None:
     """Log once, for who waits, that loops are compiled."""
@@ -110,6 +139,7 @@ def _init(self: Any, function: Any) -> None:
         ) from error
 
 
+event.register("numba:compile", _WithoutGarbageCollection())
 FunctionCache.__init__ = _init
 IndexDataCacheFile.save = _save
 IndexDataCacheFile.load = _load

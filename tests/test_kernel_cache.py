@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import re
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -9,8 +10,10 @@ from pathlib import Path
 from threading import Barrier
 from types import ModuleType
 
+import numpy as np
 import pytest
 from numba.core.caching import FunctionCache, IndexDataCacheFile
+from numba.core.errors import TypingError
 
 from fvqp.errors import FvqpError
 from fvqp.kernel_cache import njit, tell_of_compiling
@@ -103,6 +106,40 @@ def test_nowhere_to_keep_compiled_loops(monkeypatch: pytest.MonkeyPatch) -> None
         FvqpError, match="compiled loops cannot be kept: .*tests and .*set the.*NUMBA_CACHE_DIR"
     ):
         njit(cache=True)(test_code_of_an_older_source_is_never_read)
+
+
+def test_garbage_is_not_looked_for_while_compiling() -> None:
+    collections: list[str] = []
+
+    def watch(phase: str, info: dict[str, int]) -> None:
+        collections.append(phase)
+
+    @njit()
+    def kernel(array):  # type: ignore[no-untyped-def]
+        total = 0.0
+        for value in array:
+            total += np.sqrt(abs(value)) if value > -1.0 else np.exp(value)
+        return total
+
+    @njit()
+    def mistaken(array):  # type: ignore[no-untyped-def]
+        return array.nothing
+
+    threshold = gc.get_threshold()
+    gc.set_threshold(100, 2, 2)
+    gc.callbacks.append(watch)
+    try:
+        kernel.compile("(float64[::1],)")
+        with pytest.raises(TypingError, match="nothing"):
+            mistaken.compile("(float64[::1],)")
+        during = len(collections)
+        kept = [[number] for number in range(1000)]
+    finally:
+        gc.callbacks.remove(watch)
+        gc.set_threshold(*threshold)
+    assert during < 40
+    assert len(collections) > during and len(kept) == 1000
+    assert gc.isenabled()
 
 
 def test_all_kernels_are_kept_in_this_way() -> None:

@@ -13,7 +13,7 @@ from fvqp.kernel_cache import njit
 loop = njit(cache=True, nogil=True, _nrt=False)
 """A function that makes no arrays: reference counts would cost more than an event."""
 
-inner = njit(nogil=True, _nrt=False, forceinline=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)
+inner = njit(nogil=True, _nrt=False, forceinline=True, no_cpython_wrapper=True)
 """A function of tuples of arrays that only compiled functions call, and that becomes part of them: handing
 over such tuples would cost more than most of these functions do. Without what a call from Python needs (it
 would crash) compiling takes half the time."""
