@@ -158,7 +158,7 @@ def test_what_is_no_gap_is_refused(said: Said, changes, message):
         ),
         (
             {"quasiparticles.walls": {"outer": {"transmission": 1, "occupation": "2"}}},
-            "quasiparticles.walls.outer.occupation: is 2 at some energy; f cannot exceed 1",
+            "quasiparticles.walls.outer.occupation: is 2 somewhere; f cannot exceed 1",
         ),
         (
             {"phonons.walls.outer.occupation": "log(E/(1 meV))"},
