@@ -8,7 +8,7 @@ the last bit.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -29,6 +29,8 @@ L, T = 0, 1
 
 #: Energies solved together: a few vector registers full for two threads, and little memory beside the result.
 BLOCK = 32
+#: The same in solids, whose iterations keep some 30 vectors: 13 kB a cell in place of 17, in the same time.
+BLOCK_OF_SOLIDS = 16
 
 
 @dataclass(frozen=True)
@@ -223,8 +225,7 @@ class Kinetics:
         relaxed = np.zeros((len(externals), self.grid.n))
         together: list[tuple[int, ...]] = [(L, T)] if coupled else [(L,), (T,)]
         together = [components for components in together if needed[:, list(components)].any()]
-        for first in range(0, self.grid.n, BLOCK):
-            bins = slice(first, min(first + BLOCK, self.grid.n))
+        for bins in self._blocks():
             for components, operator in self._operators(state, bins, together):
                 rows = np.flatnonzero(needed[:, list(components)].any(axis=1))
                 leads = np.ascontiguousarray(externals[rows][:, list(components), :, bins])
@@ -267,8 +268,7 @@ class Kinetics:
         for c in components:
             fields[c] = np.empty((mesh.n_cells, self.grid.n))
         currents, relaxed = np.zeros_like(kinetic.external), np.zeros(self.grid.n)
-        for first in range(0, self.grid.n, BLOCK):
-            bins = slice(first, min(first + BLOCK, self.grid.n))
+        for bins in self._blocks():
             name = partial(_energy_name, self.grid.energies[bins])
             for c in components:
                 ((_, operator),) = self._operators(state, bins, [(c,)])
@@ -295,8 +295,7 @@ class Kinetics:
         """
         transport, n = self.transport, self.device.mesh.n_owned
         source = np.zeros(n)
-        for first in range(0, self.grid.n, BLOCK):
-            bins = slice(first, min(first + BLOCK, self.grid.n))
+        for bins in self._blocks():
             spectrum, widths = self.spectrum(state, bins), self.grid.widths[bins]
             f_l, f_t = (kinetic.deviation(c)[:, bins] for c in (L, T))
             source += transport.capacity * ((spectrum.relaxation_T * f_t) @ widths)[:n]
@@ -315,6 +314,15 @@ class Kinetics:
         for k, (component, terminal) in enumerate(sources):
             units[k, component, terminal] = 1.0
         return UnitResponses(tuple(sources), self.solve(state, units))
+
+    @property
+    def block(self) -> int:
+        """Energies that are solved together."""
+        return BLOCK_OF_SOLIDS if self.device.mesh.dim == 3 else BLOCK
+
+    def _blocks(self) -> Iterator[slice]:
+        for first in range(0, self.grid.n, self.block):
+            yield slice(first, min(first + self.block, self.grid.n))
 
     def _operators(
         self, state: SpectralState, bins: slice, together: Sequence[tuple[int, ...]]

@@ -24,7 +24,7 @@ from fvqp.models.linear import TransportSolver
 from fvqp.models.usadel.device import Device
 from fvqp.models.usadel.gap_field import GapField, GapModel, diffusive_spectra
 from fvqp.models.usadel.inelastic import Inelastic
-from fvqp.models.usadel.kinetics import BLOCK, Kinetics, KineticState, L, SpectralState, T, UnitResponses
+from fvqp.models.usadel.kinetics import Kinetics, KineticState, L, SpectralState, T, UnitResponses
 from fvqp.models.usadel.phase import PhaseField, PhaseSolver, Supercurrent
 from fvqp.models.usadel.proximity import DOUBLES_OF_PROXIMITY
 from fvqp.solvers.fixed_point import solve_fixed_point
@@ -433,7 +433,7 @@ class UsadelProblem:
             stored += DOUBLES_OF_PROXIMITY
         if self.inelastic is not None:
             return 8.0 * n * self.grid.n * (stored + block + 2 * components * RESTART)
-        return 8.0 * n * (self.grid.n * stored + min(BLOCK, self.grid.n) * block)
+        return 8.0 * n * (self.grid.n * stored + min(self.kinetics.block, self.grid.n) * block)
 
     # -- observables
 
