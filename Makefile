@@ -1,5 +1,6 @@
 # make demo      set up what is missing, then compute the wire of Ryan et al. (2026): figure and ParaView files in out/
-# make test      set up what is missing, then lint, types, layers, and the tests serially and on 2 and 4 ranks
+# make test      set up what is missing, then the tests serially and on 2 and 4 ranks
+# make lint      style, types and layers of imports
 # make test-slow the slow tests, which a release has to pass too: again serially and on 2 and 4 ranks
 # make docs      the site, in docs/_build/html
 # make benchmark timings of tests/benchmarks
@@ -22,7 +23,7 @@ MPI_TIMEOUT ?= 3600
 DEMO := fig10 wire_film
 SOURCES := $(shell find fvqp meshes -name '*.py' -o -name '*.toml' -o -name '*.msh')
 
-.PHONY: setup demo test test-slow lint test-serial checks test-mpi docs benchmark clean
+.PHONY: setup demo test test-slow lint test-serial test-mpi docs benchmark clean
 
 setup:
 	@./setup.sh
@@ -42,7 +43,7 @@ out/%.done: cases/ryan2026/%.toml $(SOURCES) | setup
 
 test: test-mpi
 
-# Silent when all is well, since tests run beside it; all three are asked even if the first one complains.
+# Silent when all is well; all three are asked even if the first one complains.
 lint: setup
 	@output=$$( { ruff check -q .; ruff=$$?; mypy; types=$$?; lint-imports; exit $$((ruff + types + $$?)); } 2>&1 ) || \
 	    { echo "$$output"; exit 1; }
@@ -59,11 +60,7 @@ test-serial: setup
 	@python -c 'import fipy, gmsh, matplotlib.pyplot, pyvista, scipy.optimize, xarray'
 	$(PYTEST_PARALLEL)
 
-# Lint needs one core for a while, compiling loops for the first tests the other one.
-checks: setup
-	@$(MAKE) --no-print-directory -j 2 lint test-serial
-
-test-mpi: checks
+test-mpi: test-serial
 	$(PYTEST_ON) -n 2 $(PYTEST_RANKS)
 	$(PYTEST_ON) -n 4 $(PYTEST_RANKS)
 
