@@ -152,21 +152,24 @@ class ConjugateResiduals:
 
     def _extend(self, direction: Floats, origin: Floats | _Seed) -> None:
         image = self._action(direction)
-        size = left = self._size(image)
+        *parts, square = self._products(image, float(image @ image))
+        size = left = float(np.sqrt(square))
+        along, rest = self._projected(image)[1:] if not self._origins else (0.0, 0.0)
         column = np.zeros(len(self._origins))
-        for _ in range(2 if self._origins else 0):
-            parts = self._products(image)
-            self._subtract(parts, image)
-            column += parts
-            before, left = left, self._size(image)
+        for again in (False, True) if self._origins else ():
+            of_images = self._products(image) if again else np.array(parts)
+            self._subtract(of_images, image)
+            column += of_images
+            before = left
+            left, along, rest = self._projected(image)
             if left > ORTHOGONAL * before:  # rounding of what was taken away is as small as all else
                 break
         self.stalled = True
         if not left > DEPENDENT * size:
             return
         image /= left
-        part = float(self._comm.allreduce(float(image @ self.residual)))
-        self.stalled = abs(part) < STALLED * self._size(self.residual)
+        part = along / left
+        self.stalled = abs(part) < STALLED * rest
         self.residual = self.residual - part * image  # the one before may be a direction
         self._keep(origin, image, np.append(column, left), part)
         del image  # there is a copy
@@ -197,9 +200,9 @@ class ConjugateResiduals:
         n = len(self._origins)
         return [block[: n - TOGETHER * k] for k, block in enumerate(self._images)]
 
-    def _products(self, a: Floats) -> Floats:
-        """Scalar products with all images."""
-        out = np.concatenate([np.zeros(0), *(block @ a for block in self._blocks())])
+    def _products(self, a: Floats, *others: float) -> Floats:
+        """Scalar products with all images, and sums over ranks of other numbers after them."""
+        out = np.concatenate([*(block @ a for block in self._blocks()), np.array(others)])
         self._comm.Allreduce(MPI.IN_PLACE, out)
         return out
 
@@ -208,5 +211,9 @@ class ConjugateResiduals:
         for k, block in enumerate(self._blocks()):
             a -= parts[TOGETHER * k : TOGETHER * k + len(block)] @ block
 
-    def _size(self, a: Floats) -> float:
-        return float(np.sqrt(self._comm.allreduce(float(a @ a))))
+    def _projected(self, image: Floats) -> tuple[float, float, float]:
+        """Length of an image, its scalar product with the residual, and the length of that."""
+        rest = self.residual
+        out = np.array([image @ image, image @ rest, rest @ rest])
+        self._comm.Allreduce(MPI.IN_PLACE, out)
+        return float(np.sqrt(out[0])), float(out[1]), float(np.sqrt(out[2]))

@@ -427,13 +427,14 @@ class DiffusionOperator(_InSpace):
         assert self._limit is not None
         limit, solver = self._limit, self._diffusion()
         solver.set_matrix(limit.matrix(np.array([[1.0 / length]])), reuse=True)
+        capacity = limit.streaming.capacity / length
 
         def solved(r: Floats) -> Moved:
-            x = solver.solve(limit.streaming.capacity * r[:, 0] / length)
+            x = solver.solve(capacity * r[:, 0])
             passed = limit.two_point_passed(self.extended(x) if self.interfaces else x)
             return Moved(self.balanced(x[:, None, :], r, passed, length, y, self.weights), passed)
 
-        return Implicit(solved, lambda r: solved(r).y)
+        return Implicit(solved, lambda r: solver.solve(capacity * r[:, 0])[:, None, :])
 
     def absorbed(
         self, length: float, inelastic: Floats, rate: Floats, strong_preconditioner: bool = False
