@@ -2,9 +2,10 @@
 
 L[i, j] is the rate from state j to state i, and the columns sum to zero. All systems are solved for y = p/w,
 where w is an estimate of the stationary probabilities: w takes the many decades of p out of the unknowns, and
-L diag(w) has row sums near zero as well, which is what aggregation multigrid needs. Null space: solves at
-zero shift use a small shift and refine, which keeps the conditioning and the sum of p (no row is replaced).
-Generators of what decays, such as the mean of a vector, are solved in the same way; they have no null space.
+L diag(w) has row sums near zero as well, so that errors of y that smoothing leaves vary slowly among states
+and are corrected from coarser sets of states (multigrid). Null space: solves at zero shift use a small shift
+and refine, which keeps the conditioning and the sum of p (no row is replaced). Generators of what decays,
+such as the mean of a vector, are solved in the same way; they have no null space.
 """
 
 from __future__ import annotations
@@ -17,13 +18,13 @@ from mpi4py import MPI
 
 from fvqp.errors import ConvergenceError
 from fvqp.petsc import PETSc
-from fvqp.solvers.krylov import available, reason_name
+from fvqp.solvers.krylov import has_package, reason_name
 from fvqp.typing import Floats, Integers
 
 log = logging.getLogger(__name__)
 
-DIRECT_STATES = 400_000
-"""States up to which `auto` takes LU; its factors need about 2 kB a state, multigrid 0.7 kB."""
+DIRECT_STATES = 30_000
+"""States up to which `auto` takes LU, as fast there; factors need about 2 kB a state, multigrid 0.7 kB."""
 
 FLOOR = 1e-14
 """Least weight, relative to the largest."""
@@ -51,7 +52,10 @@ class MarkovChain:
     slow
         Estimate of the slowest relaxation rate, within some orders of magnitude.
     method
-        `mumps` (LU), `gamg` (GMRES with aggregation multigrid), or `auto` by the number of states.
+        `mumps` (LU), `multigrid` (GMRES with a V cycle), or `auto` by the number of states.
+    coarsening
+        Function that makes the matrices of interpolation of y = p/w from coarser states, those to all states
+        first; called where multigrid is needed. None: `multigrid` eliminates all states.
     prefix
         PETSc options prefix.
     conserving
@@ -76,6 +80,7 @@ class MarkovChain:
         slow: float,
         *,
         method: str = "auto",
+        coarsening: Callable[[], list[PETSc.Mat]] | None = None,
         prefix: str = "fvqp_markov_",
         conserving: bool = True,
     ) -> None:
@@ -86,9 +91,14 @@ class MarkovChain:
         self.first = sum(comm.allgather(self.n_owned)[: comm.rank])
         self.slow = slow
         if method == "auto":
-            method = "mumps" if self.size <= DIRECT_STATES else "gamg"
-        self.method = available(method, comm.size)
+            method = "mumps" if coarsening is None or self.size <= DIRECT_STATES else "multigrid"
+        if method == "mumps" and not has_package("mumps"):
+            method = "lu" if comm.size == 1 else "multigrid"
+            log.warning("this PETSc has no mumps on %d ranks: %s is used instead", comm.size, method)
+        self.method = method
         self.iterations = 0
+        self._coarsening = coarsening
+        self._interpolations: list[PETSc.Mat] | None = None
         self._prefix = prefix
         if self.method == "lu":
             # Elimination is stable without pivots; those of improbable states are small, not zero.
@@ -301,9 +311,8 @@ class MarkovChain:
         if self._ksp is not None:
             self._ksp.destroy()
         if self._system is None:
-            self._system = self.matrix.duplicate(copy=True)
-        else:
-            self.matrix.copy(self._system, structure=PETSc.Mat.Structure.SAME_NONZERO_PATTERN)
+            self._system = self.matrix.duplicate(PETSc.Mat.DuplicateOption.SHARE_NONZERO_PATTERN)
+        self.matrix.copy(self._system, structure=PETSc.Mat.Structure.SAME_NONZERO_PATTERN)
         self._system.scale(-1.0)
         self._system.shift(shift)
         self._system.diagonalScale(None, self._scale)
@@ -320,20 +329,28 @@ class MarkovChain:
             ksp.setGMRESRestart(12)
             ksp.setPCSide(PETSc.PC.Side.RIGHT)
             ksp.setTolerances(rtol=1e-6, atol=1e-300, max_it=200)
-            pc.setType("gamg")
-            self._default_options(
-                pc_gamg_agg_nsmooths="0",
-                # To square the graph, as by default, saves neither iterations nor memory here.
-                pc_gamg_aggressive_coarsening="0",
-                pc_mg_cycle_type="w",
-                mg_levels_ksp_type="richardson",
-                mg_levels_pc_type="bjacobi",
-                mg_levels_sub_pc_type="ilu",
-                mg_levels_sub_pc_factor_zeropivot="1e-300",
-            )
+            self._set_up_multigrid(pc)
         ksp.setOperators(self._system)
         ksp.setFromOptions()
         self._shift = shift
+
+    def _set_up_multigrid(self, pc: PETSc.PC) -> None:
+        """A V cycle with Galerkin products and one smoothing step before and after each of them.
+
+        Sums of entries of coarser levels are no rates, so that Gauss-Seidel may diverge there: ILU smooths.
+        """
+        if self._interpolations is None:
+            self._interpolations = self._coarsening() if self._coarsening is not None else []
+        levels = len(self._interpolations)
+        pc.setType("mg")
+        pc.setMGLevels(levels + 1)
+        for level, interpolation in zip(range(levels, 0, -1), self._interpolations, strict=True):
+            pc.setMGInterpolation(level, interpolation)
+            smoother = pc.getMGSmoother(level)
+            smoother.setType("richardson")
+            smoother.setTolerances(max_it=1)
+            smoother.getPC().setType("sor" if level == levels else "bjacobi")
+        self._default_options(pc_mg_galerkin="both", mg_levels_sub_pc_factor_zeropivot="1e-300")
 
     def _default_options(self, **options: str) -> None:
         """Set options that the interface of petsc4py cannot set; the user's own options hold."""

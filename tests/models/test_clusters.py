@@ -28,6 +28,7 @@ from fvqp.models.clusters import (
 )
 from fvqp.models.clusters import mean_field as mf
 from fvqp.models.clusters.rates import events
+from fvqp.models.clusters.states import choose
 
 SELF = MPI.COMM_SELF
 
@@ -254,10 +255,32 @@ def test_evolution_ends_in_the_stationary_state() -> None:
     assert np.abs(p - state.p).sum() < 1e-5
 
 
+def test_interpolation_is_exact_for_linear_functions() -> None:
+    """Also at the edges, on every set down to one that is not coarsened further."""
+    fine = choose(polarized(), 1e-10)
+    for _ in range(4):
+        coarse = fine.coarsened()
+        indptr, columns, weights = fine.interpolation(coarse, 0, fine.size)
+        matrix = scipy.sparse.csr_matrix((weights, columns, indptr), (fine.size, coarse.size))
+        assert coarse.size < 0.5 * fine.size
+        assert matrix.sum(axis=0).min() > 0.0
+        for found, exact in zip(coarse.at(0, coarse.size), fine.at(0, fine.size), strict=True):
+            np.testing.assert_allclose(matrix @ (1.0 + 2.0 * found), 1.0 + exact, rtol=1e-14)
+        fine = coarse
+
+
+@pytest.mark.parametrize("spin", ["quantum", "ising"])
+def test_multigrid_needs_few_iterations(spin: str) -> None:
+    cluster = Cluster.from_scaled(1e3, 1e-3, gamma=18.0, gamma_t=18.0 / 3e3, tau_s=10.0, spin=spin)
+    state = stationary_state(cluster, comm=SELF, method="multigrid")
+    assert state.equation.states.size > 20_000
+    assert state.equation.chain.iterations < 20
+
+
 @pytest.mark.slow
 def test_multigrid_and_elimination_agree() -> None:
     direct = stationary_state(polarized(), comm=SELF, method="mumps")
-    multigrid = stationary_state(polarized(), comm=SELF, method="gamg")
+    multigrid = stationary_state(polarized(), comm=SELF, method="multigrid")
     assert np.abs(direct.p - multigrid.p).sum() < 1e-7
     omega = [0.0, 1.0, 30.0]
     np.testing.assert_allclose(

@@ -27,7 +27,7 @@ def cluster(spin: str = "quantum") -> Cluster:
 
 
 @pytest.mark.ranks(2)
-@pytest.mark.parametrize(("spin", "method"), [("quantum", "mumps"), ("ising", "gamg")])
+@pytest.mark.parametrize(("spin", "method"), [("quantum", "mumps"), ("ising", "multigrid")])
 def test_master_equation(spin: str, method: str) -> None:
     alone = stationary_state(cluster(spin), comm=SELF, method="mumps")
     shared = stationary_state(cluster(spin), comm=COMM, method=method)

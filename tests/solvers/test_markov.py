@@ -28,7 +28,7 @@ def chain(method: str = "mumps") -> MarkovChain:
     return MarkovChain(MPI.COMM_SELF, L.indptr, L.indices, L.data, np.ones(N), 0.1, method=method)
 
 
-@pytest.mark.parametrize("method", ["mumps", "gamg"])
+@pytest.mark.parametrize("method", ["mumps", "multigrid"])
 def test_stationary_state(method: str) -> None:
     found = chain(method)
     p = found.stationary(1e-11)

@@ -189,7 +189,7 @@ class ClustersSolver(Table):
     """Of the stationary state of the master equation, Σ|δP|."""
     cells: Annotated[int, Field(strict=True, ge=2, le=1_000_000)] = 400
     """Of the Fokker-Planck equation."""
-    method: Literal["auto", "mumps", "gamg"] = "auto"
+    method: Literal["auto", "mumps", "multigrid"] = "auto"
     """Of the master equation: elimination, multigrid, or what suits the number of states."""
     max_states: Count = 5_500_000
     """Of the master equation; about 0.75 kB each."""

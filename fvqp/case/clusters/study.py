@@ -74,7 +74,7 @@ class ClustersStudy(PointStudy):
         # Equations in N are eliminated directly, as small master equations are.
         methods = {"mumps"} if {"simplified", "fokker_planck"} & equations else set()
         if "master" in equations:
-            methods |= {"mumps", "gamg"} if method == "auto" else {method}
+            methods |= {"mumps", "multigrid"} if method == "auto" else {method}
         for one in sorted(methods):
             equation = MasterEquation(SMALL, comm=MPI.COMM_SELF, method=one, warn=False)
             equation.stationary()

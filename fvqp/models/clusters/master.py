@@ -12,6 +12,7 @@ import math
 import mmap
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 
 import numpy as np
@@ -45,6 +46,9 @@ LOST = 1e-10
 """Probability that a truncation may lose."""
 
 WIDENINGS = 6
+
+COARSEST = 20_000
+"""States that multigrid eliminates, at most: they take a second."""
 
 _BLOCK = 1 << 18
 
@@ -80,7 +84,7 @@ class MasterEquation:
     comm
         Communicator over which the rows are distributed.
     method
-        `auto`, `mumps` or `gamg` (see `fvqp.solvers.markov`).
+        `auto`, `mumps` or `multigrid` (see `fvqp.solvers.markov`).
     max_states
         Above it, `CaseError` before memory is spent.
     warn
@@ -107,8 +111,8 @@ class MasterEquation:
         max_states: int = MAX_STATES,
         warn: bool = True,
     ) -> None:
-        if method not in ("auto", "mumps", "gamg"):
-            raise CaseError(f'cluster: method "{method}": expected "auto", "mumps" or "gamg"')
+        if method not in ("auto", "mumps", "multigrid"):
+            raise CaseError(f'cluster: method "{method}": expected "auto", "mumps" or "multigrid"')
         self.cluster = cluster
         self.warnings = validity(cluster)
         for warning in self.warnings if warn else ():
@@ -130,8 +134,16 @@ class MasterEquation:
         )
         self._method = method
         rows = self._rows(first, events(cluster))
+        # No method of this object: a cycle would leave PETSc's objects to the garbage collector of each rank.
+        self._coarsening = partial(_interpolations, self.states, comm)
         self.chain = MarkovChain(
-            comm, *rows, weight, slow_rate(cluster), method=method, prefix="fvqp_cluster_"
+            comm,
+            *rows,
+            weight,
+            slow_rate(cluster),
+            method=method,
+            coarsening=self._coarsening,
+            prefix="fvqp_cluster_",
         )
 
     def spin_chain(self, p: Floats) -> MarkovChain:
@@ -143,6 +155,7 @@ class MasterEquation:
             p * spin_square(self.cluster, self.M),
             slow_rate(self.cluster),
             method=self._method,
+            coarsening=self._coarsening,
             prefix="fvqp_cluster_",
             conserving=False,
         )
@@ -279,6 +292,23 @@ class MasterEquation:
         found = np.bincount(self.N, weights=p, minlength=length).astype(float)
         self.chain.comm.Allreduce(MPI.IN_PLACE, found)
         return found
+
+
+def _interpolations(fine: States, comm: MPI.Comm) -> list[PETSc.Mat]:
+    """Matrices of interpolation between sets of states, each with every other M and m of the one before; one
+    at least, and until few states are left."""
+    found: list[PETSc.Mat] = []
+    while not found or fine.size > COARSEST:
+        coarse = fine.coarsened()
+        (first, last), (start, stop) = (
+            (comm.rank * n // comm.size, (comm.rank + 1) * n // comm.size) for n in (fine.size, coarse.size)
+        )
+        indptr, columns, weights = fine.interpolation(coarse, first, last)
+        csr = (indptr.astype(PETSc.IntType), columns.astype(PETSc.IntType), weights)
+        shape = ((last - first, fine.size), (stop - start, coarse.size))
+        found.append(PETSc.Mat().createAIJ(shape, csr=csr, comm=comm))
+        fine = coarse
+    return found
 
 
 def _apart(size: int, dtype: type[np.generic]) -> NDArray[Any]:

@@ -64,6 +64,29 @@ class States:
         inside &= (m >= self.low[safe]) & (m <= self.high[safe])
         return np.where(inside, self.offsets[safe] + m - self.low[safe], -1)
 
+    def coarsened(self) -> States:
+        """Every other M and m, and as many at the edges as `interpolation` needs."""
+        n = self.low.size
+        pairs = n // 2 + 1
+        # M from -1 to 2 `pairs` - 1, of which three belong to each coarser M.
+        low, high = np.full(2 * pairs + 1, np.iinfo(np.int64).max), np.full(2 * pairs + 1, -1)
+        low[1 : n + 1], high[1 : n + 1] = self.low, self.high
+        low = np.minimum.reduce([low[k : 2 * pairs - 1 + k : 2] for k in range(3)])
+        high = np.maximum.reduce([high[k : 2 * pairs - 1 + k : 2] for k in range(3)])
+        return States(np.floor(low / 2.0), np.ceil(high / 2.0))
+
+    def interpolation(self, coarse: States, first: int, last: int) -> tuple[Ints, Ints, Floats]:
+        """CSR rows of bilinear interpolation from `coarse`, which is `coarsened`, to the states numbered from
+        `first` to `last` (exclusive)."""
+        M, m = self.at(first, last)
+        columns = np.full((M.size, 4), -1)
+        for k, (dM, dm) in enumerate(((0, 0), (0, 1), (1, 0), (1, 1))):
+            between = (dM <= M % 2) & (dm <= m % 2)
+            columns[between, k] = coarse.number(M[between] // 2 + dM, m[between] // 2 + dm)
+        entry = columns >= 0
+        per_row = entry.sum(axis=1)
+        return np.concatenate([[0], np.cumsum(per_row)]), columns[entry], np.repeat(1.0 / per_row, per_row)
+
 
 def choose(
     cluster: Cluster,

@@ -172,7 +172,7 @@ def test_solvers_of_an_evolution() -> None:
     to the tolerance."""
     changes = {**FILLING, "sweep": {**CLUSTER["sweep"], "equation": "master"}}
     expected = dataset(case(changes))["N_mean_evolution"].values
-    for key, value in (("solver.petsc", {"cluster_ts_rosw_type": "2p"}), ("solver.method", "gamg")):
+    for key, value in (("solver.petsc", {"cluster_ts_rosw_type": "2p"}), ("solver.method", "multigrid")):
         found = dataset(put(case(changes), key, value))["N_mean_evolution"].values
         assert 0.0 < np.abs(found / expected - 1.0).max() < 0.02
 
@@ -247,11 +247,11 @@ def test_methods_agree_and_tolerance_is_used(monkeypatch: pytest.MonkeyPatch) ->
 
     def stationary(self: MasterEquation, tolerance: float = 1e-9) -> Any:
         asked.append(tolerance)
-        assert self.chain.method == "gamg"
+        assert self.chain.method == "multigrid"
         return original(self, tolerance)
 
     monkeypatch.setattr(MasterEquation, "stationary", stationary)
-    data = put(put(case(), "solver.method", "gamg"), "solver.tolerance", 1e-7)
+    data = put(put(case(), "solver.method", "multigrid"), "solver.tolerance", 1e-7)
     found = fvqp.run(data).dataset
     assert set(asked) == {1e-7}
     assert found["N_mean"].values[0, 0] == pytest.approx(expected, rel=1e-6)
