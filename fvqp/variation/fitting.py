@@ -28,11 +28,11 @@ from fvqp.results.files import make_folder, write_text
 from fvqp.results.measured import MeasuredPoints
 from fvqp.results.provenance import provenance
 from fvqp.results.result import Result
-from fvqp.solvers.least_squares import Fitted, fit_parameters
 from fvqp.texts import two_digits
 from fvqp.typing import Floats
 from fvqp.units import to_float
 from fvqp.variation.keys import Variant, VariedCase
+from fvqp.variation.least_squares import Fitted, fit_parameters
 from fvqp.variation.observable import ObservableAt
 from fvqp.variation.runs import claim, run_variants
 

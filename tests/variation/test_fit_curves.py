@@ -19,9 +19,9 @@ from fvqp.case.parameters import Parameter
 from fvqp.errors import CaseError, FvqpError
 from fvqp.results.figures import FigureSpec, fits
 from fvqp.results.measured import MeasuredPoints
-from fvqp.solvers.least_squares import fit_parameters
 from fvqp.variation import runs
 from fvqp.variation.fitting import fit_dataset
+from fvqp.variation.least_squares import fit_parameters
 
 WIRE = line(
     energies={"number": 60},

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fvqp.errors import CaseError, ConvergenceError, FvqpError
-from fvqp.solvers.least_squares import fit_parameters
+from fvqp.variation.least_squares import fit_parameters
 
 X = np.array(
     [77.6, 114.9, 141.1, 190.8, 239.9, 289.0, 332.8, 378.4, 434.8, 477.3, 536.8, 593.1, 689.1, 760.0]
