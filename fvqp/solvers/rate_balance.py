@@ -89,14 +89,22 @@ class BalanceSolver:
         self._y = PETSc.Vec().createSeq(size)
         self._snes = PETSc.SNES().create(PETSc.COMM_SELF)
         self._snes.setOptionsPrefix("fvqp_steady_")
-        self._snes.setType("python")
-        self._snes.setPythonContext(SimpleNamespace(step=weakly(self._step)))
+        self._snes.setType("newtonls")
         self._snes.setFunction(weakly(self._function), self._y.duplicate())
+        context = SimpleNamespace(mult=weakly(self._product))
+        matrix = PETSc.Mat().createPython((size, size), context, PETSc.COMM_SELF)
+        matrix.setUp()
+        self._snes.setJacobian(lambda snes, y, j, p: j.assemble(), matrix, matrix)
+        self._snes.setLineSearchPreCheck(weakly(self._bound))
         self._snes.setConvergenceTest(weakly(self._test))
-        self._snes.setTolerances(max_it=max_iterations)
+        self._snes.setTolerances(rtol=0.0, atol=0.0, stol=0.0, max_it=max_iterations)
+        ksp = self._snes.getKSP()
+        ksp.setType("preonly")
+        ksp.getPC().setType("python")
+        ksp.getPC().setPythonContext(SimpleNamespace(apply=weakly(self._step)))
         with defaults("fvqp_steady_", {"snes_linesearch_type": "basic"}):
             self._snes.setFromOptions()
-        destroyed_with(self, self._snes, self._y)
+        destroyed_with(self, self._snes, matrix, self._y)
 
     def solve(self, guess: Floats) -> Balance:
         """The steady state that steps from a guess lead to.
@@ -154,11 +162,14 @@ class BalanceSolver:
         )
         return int(_CONVERGED if done else _ITERATING)
 
-    def _step(self, snes: PETSc.SNES, y: PETSc.Vec, rates: PETSc.Vec, step: PETSc.Vec) -> None:
-        """One step from y, which is overwritten."""
-        here = y.array_r.reshape(self.equations.shape).copy()
+    def _product(self, matrix: PETSc.Mat, x: PETSc.Vec, out: PETSc.Vec) -> None:
+        y = self._y.array_r.reshape(self.equations.shape)
+        out.array = self.equations.product(y, x.array_r.reshape(self.equations.shape)).ravel()
+
+    def _step(self, pc: PETSc.PC, rates: PETSc.Vec, out: PETSc.Vec) -> None:
+        """Solve for a step that takes little, of Newton's method or of time; PETSc subtracts it."""
+        here = self._y.array_r.reshape(self.equations.shape).copy()
         r = rates.array_r.reshape(self.equations.shape)
-        upper = self.equations.upper
         # An old factorization hides errors that it damps; it is not kept where little happens.
         self._idle = self._idle + 1 if self._residual > 0.3 * self._before else 0
         self._before = self._residual
@@ -181,11 +192,15 @@ class BalanceSolver:
                 self._shift = 1e-3 * _lost(weights * here[:, dense], weights * r[:, dense])
         else:
             raise ConvergenceError(f"no steady state: {failure or self._reason(here)}")
-        # The step is not added: far down, the sum would have no correct digit.
-        y.array = updated(here, trial, upper).ravel()
-        step.set(0.0)
+        out.array = -trial.ravel()
         loss = _lost(weights * here[:, dense], weights * trial[:, dense])
         self._shift /= _GROWTH if loss > 0.3 else _GROWTH**2
+
+    def _bound(self, y: PETSc.Vec, step: PETSc.Vec) -> None:
+        """Shorten the step where it leaves the bounds."""
+        here = y.array_r.reshape(self.equations.shape)
+        trial = -step.array_r.reshape(self.equations.shape)
+        step.array = (here - updated(here, trial, self.equations.upper)).ravel()
 
 
 def _lost(y: Floats, step: Floats) -> float:
