@@ -99,3 +99,10 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
             return next((area for area, words in AREAS.items() if any(word in path for word in words)), path)
 
     return ByArea(config, log)
+
+
+@pytest.fixture(autouse=True)
+def _untimed(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Checks of cases do not time pieces of the run, but for tests of run times."""
+    if request.path.name != "test_run_time.py":
+        monkeypatch.setattr("fvqp.case.study.estimated_run_time", lambda works, comm: "not asked for")
