@@ -139,7 +139,7 @@ class Film:
         return State(f[None, None].copy(), n[None, None].copy(), np.array([gap / unit]), moved)
 
     def restored(self, sweep: SweepDataset, place: Place, problem: BoltzmannProblem) -> Begin:
-        """What an evolution goes on from after the time at ``place`` of results."""
+        """Return the state that an evolution goes on from, after the time at ``place`` of results."""
         dataset, units = sweep.dataset, self.setup.units
         start = problem.ledger(self.state_at(sweep, (*place[:-1], 0))).stored
         step = float(dataset["next_step"].values[place])

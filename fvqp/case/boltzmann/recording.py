@@ -201,7 +201,7 @@ class BoltzmannRecorder(Recorder):
         return arrays, numbers
 
     def restored(self, earlier: Checkpoint) -> Begin:
-        """What the evolution of a body goes on from; raise `CheckpointError`."""
+        """Return the state that the evolution of a body goes on from; raise `CheckpointError`."""
         arrays = {name: array[: self.mesh.n_owned] for name, array in earlier.arrays.items()}
         moved = arrays["gap_rate"] if self.setup.problem.gap_follows else None
         state = State(arrays["f"], arrays["n"], arrays["gap"], moved)

@@ -88,7 +88,7 @@ class UsadelStudy(Study[UsadelRecorder]):
 
     @cached_property
     def _axis_errors(self) -> tuple[float, float]:
-        """Of ``g_nl`` and of the non-local current. Collective."""
+        """Return the errors of ``g_nl`` and of the non-local current. Collective."""
         return axis_errors(self.problems, self.sweep.V_inj)
 
     def report(self) -> Iterable[tuple[str, str]]:
