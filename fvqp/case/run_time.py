@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -10,6 +11,8 @@ from mpi4py import MPI
 
 from fvqp.errors import FvqpError
 from fvqp.texts import two_digits
+
+log = logging.getLogger(__name__)
 
 START = 4.0
 """Seconds of any run, to start the program, open the results folder and draw figures (measured: 3 to 5)."""
@@ -38,6 +41,8 @@ def estimated_run_time(works: Iterable[Work], comm: MPI.Comm) -> str:
     """Return the expected run time as text; right within a factor of 3 for most cases. Collective."""
     total, parts = START, []
     for work in works:
+        if comm.rank == 0:
+            log.info("timing %s of the run", work.pieces)
         try:
             each = _seconds(work, comm)
         except FvqpError as error:
