@@ -113,7 +113,7 @@ def test_long_steps_of_a_film_on_a_chip_take_few_iterations(motion: str, most: d
         assert system.largest(off) < 2.0 * allowed
 
 
-@pytest.mark.parametrize("length", [pytest.param(1.0, marks=pytest.mark.slow), 1e3])
+@pytest.mark.parametrize("length", [pytest.param(30.0, marks=pytest.mark.slow), 1e3])
 def test_what_only_preconditions_may_be_rounded(length: float, monkeypatch: pytest.MonkeyPatch) -> None:
     """As many iterations as in double precision, the same rates, and the energy that their counters say."""
     problem, state = film_on_a_chip("diffusive")
