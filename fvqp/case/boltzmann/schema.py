@@ -56,7 +56,7 @@ from fvqp.case.tables import AS_LIST, ONCE, Case, Count, FigureTable, Flag, Name
 MAX_BINS = 20_000
 """Quasiparticle bins; more are a slip: the Jacobian of a cell holds their square."""
 MIN_TOLERANCE = 1e-8
-"""Of steps of a body in time: rounding may take as much of the energy of a step."""
+"""Least tolerance of steps of a body in time: rounding may take as much of the energy of a step."""
 MAX_SHELLS = 100_000
 """Shells of a body; more are a slip."""
 
@@ -197,11 +197,11 @@ class Resonator(Table):
     """A microwave resonator made of the superconductor, as a probe."""
 
     photon_energy: PositivePhotonEnergy
-    """Of its resonance, or the frequency."""
+    """Photon energy of the resonance, or its frequency."""
     kinetic_inductance_fraction: Share = 1.0
     """α: share of the kinetic in the total inductance."""
     thickness: PositiveNumber | None = None
-    """Of the film, in penetration depths; default: a thin film."""
+    """Thickness of the film, in penetration depths; default: a thin film."""
 
 
 class Pulse(Table):
@@ -253,16 +253,16 @@ class Region(Table):
     material: MaterialTable | None = None
     """Another superconductor; its energies, times and states are its own."""
     spectrum: Spectrum | None = None
-    """Of the other material; default: that of BCS theory."""
+    """Spectrum of the other material; default: that of BCS theory."""
     gap: NonNegativeEnergy | None = None
     """Fixed gap, in the material's Δ0 if relative; 0 in a normal metal. Default: follows by the
     material's own gap equation, or stays at its Δ0, as `gap` says."""
     insulator: Flag = False
     """No quasiparticles; phonons do not collide."""
     ion_density: NumberDensity | None = None
-    """Of an insulator."""
+    """Number of ions by volume in an insulator."""
     debye_energy: AbsoluteEnergy | None = None
-    """Of an insulator; with the density of ions it says how many phonon modes there are."""
+    """Debye energy of an insulator; with the density of ions it says how many phonon modes there are."""
     fermi_velocity: Speed | None = None
     free_path: Length | None = None
     diffusivity: Diffusivity | None = None
@@ -272,7 +272,7 @@ class Region(Table):
     phonon_dispersion: DispersionTable | None = None
     """These three: as in `phonons`, whose values hold by default."""
     escape: Escape | None = None
-    """As in `phonons`, in its place."""
+    """Escape of phonons from the region, in place of that in `phonons`."""
 
     @model_validator(mode="before")
     @classmethod
@@ -306,8 +306,8 @@ class BoltzmannCollisions(Table):
     """Collisions of quasiparticles with phonons."""
 
     evaluation: Literal["auto", "direct", "graded"] = "auto"
-    """Of the collision sums: ``direct`` for uniform axes, ``graded`` for any axis; ``auto`` takes the former
-    where it can."""
+    """Kind of the collision sums: ``direct`` for uniform axes, ``graded`` for any axis; ``auto`` takes the
+    former where it can."""
 
     inelastic: ClassVar[bool] = True
 
@@ -463,7 +463,7 @@ class ShellsTable(Table):
     shells: Annotated[int, Field(strict=True, ge=1, le=MAX_SHELLS)]
     """Number of shells, of equal thickness."""
     inner_radius: Length | None = None
-    """Of a hollow body, with a wall named ``inner``; default: none."""
+    """Inner radius of a hollow body, with a wall named ``inner``; default: none."""
 
     @model_validator(mode="after")
     def _hollow(self) -> Self:
