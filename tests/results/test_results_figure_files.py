@@ -154,6 +154,7 @@ def test_axes_to_work_with(sweep, tmp_path):
     sweep.dataset.attrs["figures"] = '[{"kind": "g_nl"}, {"kind": "gap", "title": "My gap"}]'
     sweep.write(tmp_path / "results.nc")
     result = open_result(tmp_path)
+    pyplot.close("all")
     curves, gaps = result.plot()
     assert len(curves.lines) == 5 and gaps.figure.get_suptitle() == "My gap"
     assert [pyplot.figure(number) for number in pyplot.get_fignums()] == [curves.figure, gaps.figure]
