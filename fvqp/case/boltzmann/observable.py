@@ -226,7 +226,7 @@ class BoltzmannSample:
     @cached_property
     def bin_weights(self) -> BinWeights:
         """Spectrum of a film."""
-        return self.problem.media[0].bin_weights(self.state.gap)
+        return self.problem.at(self.state.gap).local.bin_weights[0]
 
     @property
     def collisions(self) -> ElectronPhonon:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -247,15 +247,11 @@ class CellEquations:
 
     def counters(self, y: Floats) -> Floats:
         """Particles that every external process brings, by energy, ``(cells, processes × (N + K))``."""
-        f, n = self.split(y)
-        return self._sources(lambda process, bin_weights, at: process.at(bin_weights, f[at], n[at]).rates)
+        return self._local.exchanged(*self.split(y)).reshape(self.shape[0], -1)
 
     def counters_product(self, y: Floats, step: Floats) -> Floats:
         """Derivative of `counters` along a step."""
-        (f, n), (step_f, step_n) = self.split(y), self.split(step)
-        return self._sources(
-            lambda process, bin_weights, at: process.at(bin_weights, f[at], n[at]).jvp(step_f[at], step_n[at])
-        )
+        return self._local.exchanged(*self.split(y), self.split(step)).reshape(self.shape[0], -1)
 
     def counters_of(self, integrals: Floats) -> Counters:
         """Counters of all cells together from such of every cell."""
@@ -268,17 +264,6 @@ class CellEquations:
         energies = np.concatenate([self._grid.energies, self._grid.phonon_energies])
         states = np.concatenate([self._local.weight_f, self._local.weight_n], axis=1)
         return states * energies, np.tile(energies, len(self._local.external_processes))
-
-    def _sources(self, rates: Callable[[Process, BinWeights, Rows], Pair]) -> Floats:
-        """Volume × states × rates of every external process."""
-        local, names = self._local, self._local.external_processes
-        out = np.zeros((self.shape[0], len(names), self.shape[1]))
-        for at, bin_weights, one in self._cells():
-            for name, process in one.external.items():
-                brought, row = rates(process, bin_weights, at), names.index(name)
-                out[at, row, : self.dense] = local.weight_f[at] * brought.f
-                out[at, row, self.dense :] = local.weight_n[at] * brought.n
-        return out.reshape(self.shape[0], -1)
 
     # -- messages
 

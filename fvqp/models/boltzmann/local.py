@@ -140,6 +140,22 @@ class LocalProcesses:
             self._add(out, at, process.jvp(step_f[at], step_n[at]), name)
         return out
 
+    def exchanged(self, f: Floats, n: Floats, step: Pair | None = None) -> Floats:
+        """Weights × what every external process brings, or its derivative along a step.
+
+        Returns:
+            ``(n_owned, processes, N + K)``.
+        """
+        bins, points = f.shape[1], n.shape[1]
+        out = np.zeros((len(f), len(self.external_processes), bins + points))
+        for at, name, process in self._found(f, n).parts:
+            if name:
+                moved = process.rates if step is None else process.jvp(step.f[at], step.n[at])
+                row = self.external_processes.index(name)
+                out[at, row, :bins] = self.weight_f[at] * moved.f
+                out[at, row, bins:] = self.weight_n[at] * moved.n
+        return out
+
     def _found(self, f: Floats, n: Floats) -> _Found:
         """Processes at a state, or those kept of it, since one thing is asked for after the other."""
         for known in (self._latest, self._slopes):
