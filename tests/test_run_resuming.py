@@ -196,6 +196,7 @@ def test_destroyed_superconductivity(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert said in (tmp_path / "out" / "run.log").read_text()
 
 
+@pytest.mark.slow
 def test_every_row_of_a_map(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     original, tried = operating_point.solve_point, []
 

@@ -184,7 +184,7 @@ def test_equal_bins() -> None:
 
 
 @pytest.mark.parametrize("gap", [0.0, 1.0])
-@pytest.mark.parametrize("phonons", [None, BATH])
+@pytest.mark.parametrize("phonons", [None, pytest.param(BATH, marks=pytest.mark.slow)])
 def test_second_order(gap: float, phonons: PhononBath | None) -> None:
     """What groups of bins get in either mode, against 3200 or 1600 equal bins."""
     strength = 0.3 if phonons is None else 0.0

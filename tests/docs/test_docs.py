@@ -36,7 +36,20 @@ LONG = (
             "wire",
         )
     ),
-    *(f"docs/howto/{page}.md" for page in ("fit", "flux-noise", "gds", "mesh", "microwaves")),
+    *(
+        f"docs/howto/{page}.md"
+        for page in (
+            "arrivals",
+            "fit",
+            "flux-noise",
+            "functions",
+            "gds",
+            "mesh",
+            "microwaves",
+            "python",
+            "vary",
+        )
+    ),
     *(f"docs/theory/{page}.md" for page in ("proximity", "selfconsistency")),
 )
 

@@ -82,7 +82,7 @@ def test_bcs_theory_is_a_family(rule: str, cold: float) -> None:
     np.testing.assert_allclose(found.f, expected.f, atol=1e-11)
 
 
-@pytest.mark.parametrize("name", ["Sn", "Nb"])
+@pytest.mark.parametrize("name", [pytest.param("Sn", marks=pytest.mark.slow), "Nb"])
 def test_spectrum_without_quasiparticles(name: str) -> None:
     """Bins are those of the solution itself, whose damping is small up to 4 Δ0."""
     grid = EnergyAxis.uniform(0.04, 4.0)

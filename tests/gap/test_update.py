@@ -288,7 +288,10 @@ GRADED_RUN = EnergyAxis.from_gap(4.0, gap=[0.4, 1.0], finest=0.05, growth=0.1)
 UNIFORM_RUN = EnergyAxis.uniform(0.05, 4.0)
 
 
-@pytest.mark.parametrize(("name", "grid"), [("direct", UNIFORM_RUN), ("graded", GRADED_RUN)])
+@pytest.mark.parametrize(
+    ("name", "grid"),
+    [pytest.param("direct", UNIFORM_RUN, marks=pytest.mark.slow), ("graded", GRADED_RUN)],
+)
 @pytest.mark.parametrize("pulse", PULSES)
 def test_hot_pulse_keeps_its_energy_and_gains_entropy(name, grid, pulse):
     """Closed system: what quasiparticles, condensate and phonons hold together, with a gap that moves."""

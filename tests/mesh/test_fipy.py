@@ -146,7 +146,10 @@ def write_gmsh(path: Path, dim: int, *, kinds: str = "simplices") -> None:
         gmsh.finalize()
 
 
-@pytest.mark.parametrize(("dim", "kinds"), [(2, "simplices"), (3, "simplices"), (3, "layers")])
+@pytest.mark.parametrize(
+    ("dim", "kinds"),
+    [(2, "simplices"), pytest.param(3, "simplices", marks=pytest.mark.slow), (3, "layers")],
+)
 def test_meshes_of_gmsh(dim: int, kinds: str, tmp_path: Path) -> None:
     """Groups keep their names; the mesh is that of the file."""
     path = tmp_path / "hole.msh"

@@ -24,7 +24,7 @@ def problem(drive: PhotonDrive, cells: int = 1) -> BoltzmannProblem:
     return BoltzmannProblem(separate_cells(cells), GRID, medium)
 
 
-@pytest.mark.parametrize("power", [1e-10, 1e-4])
+@pytest.mark.parametrize("power", [1e-10, pytest.param(1e-4, marks=pytest.mark.slow)])
 def test_state_is_that_of_the_rate_found(power):
     """From the thermal state over six decades of power; the power leaves with phonons."""
     given = problem(PhotonDrive.at_power(GRID, 0.25, power))

@@ -56,7 +56,7 @@ STARTS: dict[str, Start] = {
 @pytest.mark.parametrize(
     "start",
     [
-        pytest.param(start, id=name, marks=() if name in ("near", "other generation") else pytest.mark.slow)
+        pytest.param(start, id=name, marks=() if name == "near" else pytest.mark.slow)
         for name, start in STARTS.items()
     ],
 )

@@ -203,7 +203,7 @@ def test_spin_noise_without_triplets(spin: str) -> None:
     assert noise_spectrum(state, f).spin[0] > 10.0 * noise_spectrum(state, f).spin_estimate[0]
 
 
-@pytest.mark.parametrize("spin", ["quantum", "ising"])
+@pytest.mark.parametrize("spin", ["quantum", pytest.param("ising", marks=pytest.mark.slow)])
 def test_spin_noise_of_unpolarized_quasiparticles(spin: str) -> None:
     """Where annihilation does not ask for the spin, spins are independent: M_z² is N in the mean, and what
     is left of it is the number of those that have survived and not flipped, from a chain in N alone."""

@@ -115,7 +115,7 @@ def test_simulation(source: str) -> None:
     assert np.max(np.abs(local / simulated - 1.0)) > 0.45
 
 
-@pytest.mark.parametrize("alpha", [1e-14, 1e-10, 1e-6, 1.0])
+@pytest.mark.parametrize("alpha", [1e-14, pytest.param(1e-10, marks=pytest.mark.slow), 1e-6, 1.0])
 def test_threshold_of_steep_generation(alpha: float) -> None:
     """At a change of itself within reach the law is off by 5 to 20 %, by the sum over pairs."""
     period = 20.0

@@ -83,6 +83,7 @@ def test_phonons_cool() -> None:
         assert lost["graded", strength] == pytest.approx(lost["uniform", strength], rel=0.1)
 
 
+@pytest.mark.slow
 def test_phonons_of_their_own_on_either_axis() -> None:
     """Equal bins and graded ones: what escapes with phonons, what quasiparticles are left."""
     left, escaped = [], []

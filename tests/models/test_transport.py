@@ -36,7 +36,7 @@ def imbalance(problem: BoltzmannProblem, start: float, ledger) -> float:
     return abs(ledger.stored - ledger.received - start) / (abs(ledger.stored) + abs(ledger.received))
 
 
-@pytest.mark.parametrize("follows", [False, True])
+@pytest.mark.parametrize("follows", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_two_integrators_of_one_problem(follows):
     """Linearly implicit steps of order 2 approach Runge-Kutta steps of order 4."""
     gap = SelfConsistentGap(GRID) if follows else 1.0
@@ -55,6 +55,7 @@ def test_two_integrators_of_one_problem(follows):
     assert abs(found.state.gap[0] - expected.state.gap[0]) < 1e-4
 
 
+@pytest.mark.slow
 def test_cells_are_solutions_of_their_rate_equations():
     """Two cells of different media, against scipy's Radau method on the same rates."""
     grid = EnergyAxis.uniform(0.5, 4.0, start=1.0)
@@ -82,7 +83,7 @@ def test_cells_are_solutions_of_their_rate_equations():
     assert np.abs(found / begin - 1.0).max() > 0.1
 
 
-@pytest.mark.parametrize("follows", [False, True])
+@pytest.mark.parametrize("follows", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_modes_split_at_twice_the_gap_in_a_film(follows):
     """Energy stays while quasiparticles diffuse and the gap moves. Densities under trapped phonons differ by
     per cents from those where one number stands for both kinds of modes."""

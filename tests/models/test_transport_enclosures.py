@@ -93,7 +93,9 @@ def unit(kind: str, folder: Path) -> Mesh:
     return sided(plain(read_mesh(gmsh_halves(folder / "mesh.msh", dim, size), comm=SELF)))
 
 
-@pytest.mark.parametrize("kind", ["quads", "triangles", pytest.param("tetrahedra", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "kind", ["quads", *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("triangles", "tetrahedra"))]
+)
 def test_limited_gradients_come_to_rest(kind: str, tmp_path: Path) -> None:
     """To 1e-10, within bounds and balanced (`shares`), on cells of any kind."""
     mesh = unit(kind, tmp_path)

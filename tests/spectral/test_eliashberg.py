@@ -287,6 +287,7 @@ def test_above_the_critical_temperature_the_state_is_normal() -> None:
     assert np.all(solve_matsubara(spectrum, temperature=hot).gap == 0.0)
 
 
+@pytest.mark.slow
 def test_repulsion_without_superconductivity() -> None:
     assert critical_temperature(debye(0.15, 20.0), coulomb=0.2) == 0.0
 

@@ -94,7 +94,7 @@ def off_snell(count: int, ratio: float) -> float:
     return float(np.sqrt(np.average(((found - along[here]) ** 2).sum(axis=1), weights=passing[here])))
 
 
-@pytest.mark.parametrize("ratio", [0.3, 2.5])
+@pytest.mark.parametrize("ratio", [0.3, pytest.param(2.5, marks=pytest.mark.slow)])
 def test_directions_follow_snell(ratio: float) -> None:
     """Within the distance of directions, and the better the finer they are."""
     errors = [off_snell(count, ratio) for count in (8, 16, 32)]

@@ -44,7 +44,7 @@ def test_packing_of_bubbles() -> None:
     assert abs(small[0] - large[0]) < 4.0 * math.hypot(small[1], large[1])
 
 
-@pytest.mark.parametrize("dim", [1, 2])
+@pytest.mark.parametrize("dim", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_half_of_the_space_is_covered(dim: int) -> None:
     """A newcomer must find a partner as often as not: the covered part of space is 1/2, in any dimension."""
     edge = {1: 3000.0, 2: 50.0}[dim]

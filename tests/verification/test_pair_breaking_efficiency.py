@@ -90,7 +90,7 @@ def photons(energy: float) -> dict[str, Any]:
 STEADY: dict[str, Any] = {"steady_state": {}}
 
 
-@pytest.mark.parametrize("energy", [2.1, 2.5, 3.5])
+@pytest.mark.parametrize("energy", [2.1, pytest.param(2.5, marks=pytest.mark.slow), 3.5])
 def test_steady_state_up_to_four_gaps(energy):
     """Δ for every quasiparticle of a photon: 1 at 2Δ, one half at 4Δ, however fast phonons escape."""
     for escape in ("0.02 ns", "2 ns"):

@@ -57,7 +57,9 @@ def test_a_source_brings_its_power_times_its_duration(case):
     np.testing.assert_allclose(found, np.clip(time - 5.0, 0.0, 20.0), rtol=1e-10, atol=2e-9)
 
 
-@BOTH
+@pytest.mark.parametrize(
+    "case", [pytest.param(FILM, id="film"), pytest.param(PLACED, id="body", marks=pytest.mark.slow)]
+)
 def test_a_source_follows_its_profile_in_time(case):
     _, found = injected(changed(case, {"injections.0.time_profile": "exp(-t/(4 ns))"}))
     np.testing.assert_allclose(found[-1], 4.0 * (1.0 - np.exp(-20 / 4)), rtol=1e-9)

@@ -99,7 +99,7 @@ def test_maps_name_their_axes(kind: str, labels: tuple[str, str | None]) -> None
     assert labels[1] is None or axes.get_ylabel() == f"${labels[1]}$ (µm)"
 
 
-@pytest.mark.parametrize("geometry", ["sphere", "cylinder"])
+@pytest.mark.parametrize("geometry", ["sphere", pytest.param("cylinder", marks=pytest.mark.slow)])
 def test_a_body_is_a_mesh_of_shells(geometry: str) -> None:
     """The same results from a line in radius."""
     body = copy.deepcopy(SPHERE)

@@ -49,7 +49,7 @@ def error(found: Any, fine: Any, name: str) -> float:
     ("changes", "says"),
     [
         ({}, True),
-        ({"sweep.temperature": "0.3 K"}, True),
+        pytest.param({"sweep.temperature": "0.3 K"}, True, marks=pytest.mark.slow),
         ({"sweep.V_inj": ["0.1 mV", "0.4 mV"]}, True),
         ({"sweep.V_inj": ["0 V"], "energies.spacing": "graded", "sweep.temperature": "0.03 K"}, True),
         ({"energies.number": 60, "energies.spacing": "graded"}, False),
