@@ -143,7 +143,7 @@ def opaque(depths: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize(
     ("raw", "mesh"),
-    [(None, shape_mesh("grid1d", nx=10, Lx=1.0, comm=SELF)), (skewed_quads(4), None)],
+    [(None, shape_mesh("grid1d", nx=10, Lx=1.0, comm=SELF)), (skewed_quads(6), None)],
     ids=["line", "distorted quads"],
 )
 def test_any_depth_without_refinement(raw: RawMesh | None, mesh: Mesh | None) -> None:
