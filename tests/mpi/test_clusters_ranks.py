@@ -23,7 +23,7 @@ COMM, SELF = MPI.COMM_WORLD, MPI.COMM_SELF
 
 
 def cluster(spin: str = "quantum") -> Cluster:
-    return Cluster(generation=120.0, volume=1.0, gamma=4.0, gamma_t=0.05, tau_s=3.0, spin=spin)
+    return Cluster(generation=20.0, volume=1.0, gamma=4.0, gamma_t=0.05, tau_s=3.0, spin=spin)
 
 
 @pytest.mark.ranks(2)
