@@ -18,7 +18,10 @@ from fvqp.doctor import Check
 
 @pytest.fixture(scope="module")
 def checks() -> dict[str, Check]:
-    return {check.name: check for check in doctor.diagnose()}
+    """The report without the processes that it starts: those find limits, and nothing that is missing."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(doctor, "_try", lambda *_: "")
+        return {check.name: check for check in doctor.diagnose()}
 
 
 def test_the_environment_of_the_tests_is_complete(checks: dict[str, Check]) -> None:

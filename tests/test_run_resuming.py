@@ -78,7 +78,7 @@ def count_solves(monkeypatch: pytest.MonkeyPatch) -> list[Point]:
 @pytest.mark.parametrize(
     ("changes", "points"),
     [
-        ({}, (2, 4)),
+        ({}, (2,)),
         pytest.param(UNIFORM, (1, 2, 4), marks=pytest.mark.slow),
         pytest.param(UNIFORM_CURRENTS, (4, 7), marks=pytest.mark.slow),
         pytest.param(COLLIDING, (2,), marks=pytest.mark.slow),

@@ -48,6 +48,12 @@ COUNTS: dict[str, tuple[str, list[str], str, str, float]] = {
 }  # fmt: skip
 
 
+@pytest.fixture(autouse=True)
+def _little_is_timed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fvqp.case.boltzmann.work.TIMED", 0.02)
+    monkeypatch.setattr("fvqp.case.localized.study.TIMED", 1e3)
+
+
 def works(name: str, overrides: list[str]) -> dict[str, Work]:
     case = load_case(CASES / f"{name}.toml", overrides)
     with models.study(case.model).prepared(case, MPI.COMM_WORLD, None, False) as study:
@@ -80,7 +86,7 @@ def test_steady_states_are_counted() -> None:
         ("boltzphlow2026/sphere_ballistic", ["body.shells=10"], r"a step 0\.08 % \(evolution\.tolerance\)"),
         ("boltzphlow2026/eliashberg", ["sweep.temperature='3 K'"], "a tenth of the gap"),
         ("meyer2020/distribution", [], r"states left out \S+ of the probability"),
-        ("bespalov2016/aluminium", ["box.particles=200"], r"one standard deviation: \S+ %"),
+        ("bespalov2016/aluminium", ["box.particles=100"], r"one standard deviation: \S+ %"),
         ("proximity/weak_link", FEW_LINKS, r"mesh up to \S+ % of the current at 0\.1 K"),
     ],
 )  # fmt: skip

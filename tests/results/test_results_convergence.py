@@ -84,8 +84,8 @@ def test_figure(study, tmp_path):
     np.testing.assert_array_equal(shown["f, order 1"].get_xdata(), [10, 20, 40])
     assert shown["$n_\\mathrm{qp}$, order 2"].get_ydata()[0] == pytest.approx(0.039350406)
     pyplot.close("all")
-    assert [file.name for file in result.save_figures(kind="convergence", formats=["pdf"])] == [
-        "convergence.pdf"
+    assert [file.name for file in result.save_figures(kind="convergence", formats=["csv"])] == [
+        "convergence.csv"
     ]
     with pytest.raises(FvqpError, match="no key with three values along which a quantity changes"):
         Result(study.isel({"mesh.shape.nx": [0, 1]})).plot("convergence")

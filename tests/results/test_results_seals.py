@@ -257,7 +257,7 @@ def killed(work):
     return code != 0
 
 
-@pytest.mark.parametrize("stride", [50, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("stride", [80, pytest.param(1, marks=pytest.mark.slow)])
 def test_kills_at_every_line_of_the_writing(tmp_path, film, stride):
     path, first = tmp_path / "out", tmp_path / "first"
     saved(first, film, 0)

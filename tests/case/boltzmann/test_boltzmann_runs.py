@@ -23,7 +23,7 @@ from fvqp.results import open_result
 STRENGTHS = {"sweep": {"temperature": ["0.25 K", "0.3 K"], "strength": [1.0, 10.0, 100.0]}}
 FOLLOWED = PULSE | {
     "gap": {},
-    "evolution": {"start": "10 ns", "end": "100 ns", "points_per_decade": 3, "tolerance": 1e-2},
+    "evolution": {"start": "10 ns", "end": "40 ns", "points_per_decade": 3, "tolerance": 1e-2},
 }
 STEPS = PULSE | {"evolution": FOLLOWED["evolution"]}
 #: Phonons of a power that no gap survives.
@@ -31,7 +31,7 @@ DESTRUCTIVE = PULSE | {
     "gap": {},
     "initial": {"temperature": "0.3 K"},
     "injections": [{"of": "phonons", "centre": "3 Delta0", "width": "0.2 Delta0", "power": "1 uW/um^3"}],
-    "evolution": {"start": "1 ns", "end": "10 ns", "points_per_decade": 1, "tolerance": 1e-2},
+    "evolution": {"start": "1 ns", "end": "2 ns", "points_per_decade": 1, "tolerance": 1e-2},
 }
 
 

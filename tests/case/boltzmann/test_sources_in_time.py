@@ -24,7 +24,12 @@ SOURCE = {
     "duration": "20 ns",
 }
 FILM = changed(
-    PULSE, {"injections": [SOURCE], "initial": {}, "evolution.end": "50 ns", "evolution.start": "1 ns"}
+    PULSE,
+    {
+        "injections": [SOURCE],
+        "initial": {},
+        "evolution": {"start": "1 ns", "end": "50 ns", "points_per_decade": 1, "tolerance": 1e-2},
+    },
 )
 PLACED = changed(
     BODY,
@@ -51,7 +56,9 @@ def injected(case) -> tuple[np.ndarray, np.ndarray]:
 BOTH = pytest.mark.parametrize("case", [pytest.param(FILM, id="film"), pytest.param(PLACED, id="body")])
 
 
-@BOTH
+@pytest.mark.parametrize(
+    "case", [pytest.param(FILM, id="film"), pytest.param(PLACED, id="body", marks=pytest.mark.slow)]
+)
 def test_a_source_brings_its_power_times_its_duration(case):
     time, found = injected(case)
     np.testing.assert_allclose(found, np.clip(time - 5.0, 0.0, 20.0), rtol=1e-10, atol=2e-9)
@@ -61,8 +68,6 @@ def test_a_source_brings_its_power_times_its_duration(case):
     "case", [pytest.param(FILM, id="film"), pytest.param(PLACED, id="body", marks=pytest.mark.slow)]
 )
 def test_a_source_follows_its_profile_in_time(case):
-    _, found = injected(changed(case, {"injections.0.time_profile": "exp(-t/(4 ns))"}))
-    np.testing.assert_allclose(found[-1], 4.0 * (1.0 - np.exp(-20 / 4)), rtol=1e-9)
     time, found = injected(changed(case, {"injections.0.time_profile": "sin(pi*t/(20 ns))^2"}))
     since = np.clip(time - 5.0, 0.0, 20.0)
     wanted = 0.5 * since - 20.0 / (4 * np.pi) * np.sin(2 * np.pi * since / 20.0)
@@ -120,7 +125,8 @@ def test_traps_act_for_a_time():
     trapped = fvqp.run(changed(FILM, changes | {"trapping": trap})).dataset.squeeze()
     time = trapped["time"].values
     share = np.exp(-0.1 * 20 * np.clip((time * 1e9 - 5) / 20, 0.0, 1.0) ** 2)
-    bath = fvqp.run(changed(FILM, changes | {"initial": {}})).dataset["n_qp"].squeeze()[0]
+    empty = {"initial": {}, "evolution.end": "2 ns"}
+    bath = fvqp.run(changed(FILM, changes | empty)).dataset["n_qp"].squeeze()[0]
     found = (trapped["n_qp"] - bath) / (rested["n_qp"] - bath)
     np.testing.assert_allclose(found[[0, -1]], share[[0, -1]], rtol=1e-4)
 

@@ -91,7 +91,7 @@ def robin_rate(velocity: float) -> tuple[float, float]:
     return float(k), DIFFUSIVITY * float(k) ** 2
 
 
-def slab_of(velocity: float | None, wall: dict[str, Any], tolerance: float = 1e-4) -> xr.Dataset:
+def slab_of(velocity: float | None, wall: dict[str, Any], tolerance: float = 1e-3) -> xr.Dataset:
     """A decay from its slowest mode, that of a velocity or of empty walls."""
     k, rate = (np.pi / LENGTH, 0.0) if velocity is None else robin_rate(velocity)
     rate = rate or DIFFUSIVITY * k**2
@@ -99,8 +99,8 @@ def slab_of(velocity: float | None, wall: dict[str, Any], tolerance: float = 1e-
     pulse = {"of": "phonons", "centre": "3 Delta0", "width": "0.5 Delta0", "peak": 0.01, "profile": profile}
     ends = {"left": wall, "right": wall}
     times = {"start": f"{0.5 / rate} s", "end": f"{2.0 / rate} s", "points_per_decade": 4}
-    evolution = times | {"tolerance": tolerance}
-    return run({"phonons.walls": ends, "initial": {"pulses": [pulse]}, "evolution": evolution})
+    times |= {"tolerance": tolerance}
+    return run({"phonons.walls": ends, "initial": {"pulses": [pulse]}, "evolution": times})
 
 
 def balanced(found: xr.Dataset) -> None:
@@ -112,7 +112,10 @@ def balanced(found: xr.Dataset) -> None:
     assert np.abs(total[0] - total - left).max() < 1e-10 * size
 
 
-@pytest.mark.parametrize("velocity", [200.0, *(pytest.param(v, marks=pytest.mark.slow) for v in (20.0, 5e4))])
+@pytest.mark.parametrize(
+    "velocity",
+    [pytest.param(20.0, marks=pytest.mark.slow), 200.0, pytest.param(5e4, marks=pytest.mark.slow)],
+)
 def test_decay_of_a_slab(velocity: float) -> None:
     """The slowest mode decays by the rate of the tangent equation; errors of finite volumes are below."""
     found = slab_of(velocity, {"kind": "robin", "velocity": f"{velocity} m/s"})
@@ -135,7 +138,7 @@ def test_limits_of_the_surface_velocity() -> None:
         "marshak": {"transmission": 0.5},
         "same": {"kind": "robin", "velocity": f"{SPEED / 4.0 * 0.5 / 0.75} m/s"},
     }
-    energy = {name: slab_of(None, wall, 1e-2)["energy_ph_cell"].values[-1] for name, wall in ends.items()}
+    energy = {name: slab_of(None, wall, 0.01)["energy_ph_cell"].values[-1] for name, wall in ends.items()}
     np.testing.assert_allclose(energy["fast"], energy["given"], rtol=1e-4)
     np.testing.assert_allclose(energy["slow"], energy["closed"], rtol=1e-9)
     np.testing.assert_allclose(energy["same"], energy["marshak"], rtol=1e-12)
@@ -191,7 +194,7 @@ def test_an_occupation_that_rises() -> None:
         {
             "energies.width": "0.5 Delta0",
             "phonons.walls": {"left": wall, "right": wall},
-            "evolution": {"start": f"{end / 10.0} s", "end": f"{end} s", "tolerance": 1e-2},
+            "evolution": {"start": f"{end / 2.0} s", "end": f"{end} s", "tolerance": 1e-2},
         }
     )
     balanced(found)
@@ -199,7 +202,7 @@ def test_an_occupation_that_rises() -> None:
     x = (np.arange(CELLS) + 0.5) / CELLS * LENGTH
     expected = x * (LENGTH - x) / (2.0 * DIFFUSIVITY * end)
     inside = slice(7, -7)  # the steps of the walls are felt near them
-    np.testing.assert_allclose(behind[inside], np.tile(expected[inside, None], behind.shape[1]), rtol=4e-2)
+    np.testing.assert_allclose(behind[inside], np.tile(expected[inside, None], behind.shape[1]), rtol=2.5e-2)
 
 
 def test_means_in_time() -> None:

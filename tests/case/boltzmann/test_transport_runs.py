@@ -45,6 +45,7 @@ def test_film_fills_its_trap():
 def test_energy_that_leaves_is_known_by_exit():
     """Two walls and escape take all that leaves; a wall that reflects all is no exit."""
     data = copy.deepcopy(FILM)
+    data["evolution"]["end"] = "30 ns"
     walls = {"left": {"transmission": 0.4}, "right": {"transmission": 0.1}}
     data["quasiparticles"] |= {"walls": walls}
     found = fvqp.run(data).dataset
@@ -148,7 +149,7 @@ def test_memory_counts_results():
     """Beside a step, on rank 0: what the variables of all times take there."""
     case = copy.deepcopy(FILM)
     case["output"] = {"occupations": True}
-    case["evolution"]["points_per_decade"] = 3
+    case["evolution"] |= {"points_per_decade": 9, "end": "10 ns"}
     done = fvqp.run(copy.deepcopy(case), comm=MPI.COMM_SELF)
     size = build_setup(case_from_dict(case), MPI.COMM_WORLD).size
     stored = sum(variable.nbytes for variable in done.dataset.data_vars.values())

@@ -88,7 +88,7 @@ def test_a_normal_reservoir_has_no_phase() -> None:
     """A third electrode, normal: it takes no supercurrent, and its pairs from the link."""
     normal = {
         "mesh.shape": {
-            "kind": "grid2d", "Lx": "130 nm", "Ly": "130 nm", "nx": 5, "ny": 5,
+            "kind": "grid2d", "Lx": "130 nm", "Ly": "130 nm", "nx": 4, "ny": 3,
         },
         "cross_section": {"thickness": "20 nm"},
     }  # fmt: skip
