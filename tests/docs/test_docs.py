@@ -38,7 +38,20 @@ LONG = (
     ),
     *(
         f"docs/howto/{page}.md"
-        for page in ("arrivals", "fit", "flux-noise", "functions", "gds", "mesh", "microwaves", "vary")
+        for page in (
+            "arrivals",
+            "device-noise",
+            "extend",
+            "fipy",
+            "fit",
+            "flux-noise",
+            "functions",
+            "gds",
+            "mesh",
+            "microwaves",
+            "paraview",
+            "vary",
+        )
     ),
     *(f"docs/theory/{page}.md" for page in ("proximity", "selfconsistency")),
 )

@@ -35,7 +35,7 @@ CRYSTAL = changed(
             "walls": {"right": {"transmission": 0.5}},
         },
         "initial": {"pulses": [PULSE | {"position": ["2 um", "1 um", "0 um"]}]},
-        "evolution": {"start": "0.5 ns", "end": "2 ns"},
+        "evolution": {"start": "0.5 ns", "end": "2 ns", "points_per_decade": 1, "tolerance": 0.1},
     },
 )
 

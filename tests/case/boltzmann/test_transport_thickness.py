@@ -39,7 +39,7 @@ def computed(body: str) -> xr.Dataset:
     changes = {
         "initial": {"pulses": [of | {"energy": "3 eV"}]},
         "injections": [of | {"total_power": "40 pW"}],
-        "evolution.end": "20 ns",
+        "evolution.end": "5 ns",
     }
     return fvqp.run(changed(FILM, BODIES[body] | changes)).dataset
 
@@ -68,7 +68,7 @@ def test_a_film_is_a_thin_solid() -> None:
 def test_shells_of_a_cylinder_have_a_length() -> None:
     pulse = SPHERE["initial"]["pulses"][0] | {"energy": "1 MeV"}
     del pulse["peak"]
-    shells = changed(SPHERE, {"body.geometry": "cylinder", "evolution.end": "100 ps"})
+    shells = changed(SPHERE, {"body.geometry": "cylinder", "evolution.end": "20 ps"})
     with pytest.raises(CaseError, match="a cylinder has no end and no energy; give peak, or cross_section"):
         fvqp.run(shells | {"initial": {"pulses": [pulse]}})
     shells |= {"cross_section": {"thickness": "5 um"}}

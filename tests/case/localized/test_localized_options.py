@@ -117,9 +117,9 @@ def test_option_moves_a_number(key: str) -> None:
 
 def test_a_point_of_the_curve() -> None:
     """Box, law and mean field beside one another; an error that holds."""
-    found = dataset(changed(TAIL, {"box": {"particles": 400}, "monte_carlo": {"accuracy": 0.02}}))
+    found = dataset(changed(TAIL, {"box": {"particles": 200}, "monte_carlo": {"accuracy": 0.03}}))
     mean, error = found["concentration"].item(), found["concentration_error"].item()
-    assert 0.0 < error < 0.02 * mean
+    assert 0.0 < error < 0.03 * mean
     assert abs(mean - found["concentration_law"].item()) < 5.0 * error
     assert found["concentration_mean_field"].item() == pytest.approx(np.sqrt(1e18 / 40e-18))
     assert found.attrs["seed"] == 0 and "SeedSequence" in found.attrs["random_numbers"]
