@@ -41,7 +41,6 @@ LONG = (
         for page in (
             "arrivals",
             "device-noise",
-            "extend",
             "fipy",
             "fit",
             "flux-noise",
