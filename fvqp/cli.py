@@ -8,6 +8,7 @@ from rank 0 only, and an exit code: 2 for bad input and for equations that find 
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import os
 import signal
@@ -347,7 +348,10 @@ def _run(arguments: argparse.Namespace, petsc: list[str]) -> None:
     if arguments.groups is not None:
         overrides.append(f"solver.groups={arguments.groups}")
     out = arguments.out or _beside(arguments.case)
-    fvqp.run(arguments.case, out=out, overrides=overrides, resume=arguments.resume)
+    run = fvqp.run
+    # Modules stay to the end: no collection has to visit their objects.
+    gc.freeze()
+    run(arguments.case, out=out, overrides=overrides, resume=arguments.resume)
 
 
 def _beside(case: str) -> str:
