@@ -403,7 +403,7 @@ def sign(folder: Path, picture: Path) -> None:
         axes.set_ylim(-1e4, 1500.0)
         axes.text(2.0, 900.0, "measured sign", ha="center", va="center", fontsize=8)
         axes.set(ylabel="$g_\\mathrm{sa}$ (nS)")
-        axes.set_title(f"{letter}  {title}", loc="left", fontsize=9)
+        axes.set_title(f"$\\bf{{{letter}}}$  {title}", loc="left", fontsize=9)
         axes.legend(fontsize=7, frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
     panels[-1].set_xlabel("$eV_\\mathrm{inj}/\\Delta_0$")
     figure.savefig(picture)
