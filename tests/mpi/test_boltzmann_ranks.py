@@ -27,8 +27,10 @@ pytestmark = pytest.mark.mpi
 TEMPERATURES = ["0.2 K", "0.25 K", "0.3 K"]
 CASES: dict[str, dict[str, Any]] = {
     "steady": DRIVEN | {"sweep": {"temperature": TEMPERATURES, "strength": [1.0, 10.0]}},
-    "evolution": PULSE | {"sweep": {"temperature": TEMPERATURES}},
-    "eliashberg": DEBYE | {"sweep": {"temperature": ["3 K", "5 K", "7 K"]}},
+    "evolution": PULSE
+    | {"sweep": {"temperature": TEMPERATURES[1:]}, "evolution": PULSE["evolution"] | {"end": "30 ns"}},
+    "eliashberg": DEBYE
+    | {"sweep": {"temperature": ["3 K", "7 K"]}, "solver": DEBYE["solver"] | {"spacing": "0.2 meV"}},
 }
 
 

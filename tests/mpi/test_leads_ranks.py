@@ -28,11 +28,11 @@ CASES = Path(__file__).parents[2] / "cases" / "ryan2026"
 @pytest.mark.ranks(2)
 def test_balance_on_any_number_of_ranks() -> None:
     def solved(comm: MPI.Comm) -> tuple[np.ndarray, np.ndarray]:
-        device = wire(line_mesh(12, 9, comm), "point_A", "point_B")
+        device = wire(line_mesh(6, 9, comm), "point_A", "point_B")
         junctions = [replace(junction, lead=Lead(6e-20, 2e9, 500.0)) for junction in device.junctions]
         device = replace(device, junctions=junctions)
-        grid = EnergyAxis(np.linspace(0.0, 5.0, 81))
-        problem = UsadelProblem(device, grid, 0.01, GapModel("uniform", at="point_A"))
+        grid = EnergyAxis(np.linspace(0.0, 5.0, 41))
+        problem = UsadelProblem(device, grid, 0.05, GapModel("uniform", at="point_A"))
         unit = problem.device.voltage_unit
         solution = solve_point(problem, Point(1.6 * unit, 1.2 * unit))
         assert solution.leads is not None

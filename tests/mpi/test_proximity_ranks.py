@@ -15,7 +15,7 @@ from fvqp.models.usadel.problem import GapModel, Point, UsadelProblem
 
 WORLD, SELF = MPI.COMM_WORLD, MPI.COMM_SELF
 pytestmark = [pytest.mark.mpi, pytest.mark.ranks(2)]
-GRID = EnergyAxis.uniform(0.125, 3.5)
+GRID = EnergyAxis.uniform(0.25, 3.5)
 
 
 def everywhere(mesh: Mesh, values: np.ndarray) -> np.ndarray:
@@ -40,7 +40,7 @@ def test_wire_with_a_normal_part(gap: str) -> None:
     both = []
     for comm in (WORLD, SELF):
         device = line(
-            12.0, 24, normal=(8.0, 12.0), right=1.0, barrier=1.0, junctions=junctions, points={"tip": 4.0},
+            12.0, 12, normal=(8.0, 12.0), right=1.0, barrier=1.0, junctions=junctions, points={"tip": 4.0},
             comm=comm,
         )  # fmt: skip
         problem = solved(device, gap)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from launching import launched
 from mpi4py import MPI
-from run_cases import CURRENTS, LINE, UNIFORM, as_file, assert_same, device, line, strongly_driven
+from run_cases import CURRENTS, UNIFORM, as_file, assert_same, device, line, strongly_driven
 
 import fvqp
 from fvqp.errors import CaseError, CheckpointError, ConvergenceError, SuperconductivityDestroyed
@@ -37,7 +37,7 @@ ONE_BIAS = {"sweep": {"V_inj": ["0.4 mV"], "V_det": ["0.1 mV"]}}
 ONE_CURRENT = {"supercurrent": {**CURRENTS["supercurrent"], "phase_gradient": [0.1], "both_signs": False}}
 CASES: dict[str, dict[str, Any]] = {
     "line": line(CURRENTS, TWO_BIASES, STORED),
-    "line-uniform": line(UNIFORM, ONE_CURRENT, ONE_BIAS, STORED),
+    "line-uniform": line(UNIFORM, ONE_CURRENT, ONE_BIAS, STORED, energies={"number": 60}),
     "film": device("film", 12, gap={"model": "uniform", "at": "junction_A"}, **ONE_BIAS, **STORED),
     "wire_3d": device("wire_3d", 8, gap={"model": "uniform", "at": "top_A"}, **ONE_BIAS, **STORED),
 }
@@ -47,8 +47,8 @@ CASES: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize(
     "name",
     [
-        *(pytest.param(name, marks=TWO) for name in ("film", "line-uniform")),
-        *(pytest.param(name, marks=pytest.mark.slow) for name in ("line", "wire_3d")),
+        pytest.param("line-uniform", marks=TWO),
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("film", "line", "wire_3d")),
     ],
 )
 def test_same_results(name: str, folder: Path) -> None:
@@ -57,11 +57,11 @@ def test_same_results(name: str, folder: Path) -> None:
         assert_same(open_result(folder / "out").dataset, fvqp.run(CASES[name], comm=SELF).dataset, 1e-10)
 
 
-@pytest.mark.ranks(2, 4)
+@TWO
 @pytest.mark.parametrize("name", ["film", pytest.param("wire_3d", marks=pytest.mark.slow)])
 def test_pieces_for_paraview(name: str, folder: Path) -> None:
     output = {"fields": ["gap", "mu_Q", "f_L"], "field_energies": [1.2], "stored": ["mu_Q"]}
-    case = device(name, 8, sweep={"V_inj": ["0.4 mV"], "V_det": ["0 V"]}, output=output)
+    case = device(name, 4, sweep={"V_inj": ["0.4 mV"], "V_det": ["0 V"]}, output=output)
     found = fvqp.run(case, out=folder / "out").dataset
     if WORLD.rank > 0:
         return
@@ -80,12 +80,12 @@ def test_pieces_for_paraview(name: str, folder: Path) -> None:
 
 def grouped(groups: int, **more: Any) -> dict[str, Any]:
     """Three supercurrents and two detectors, on groups of ranks."""
-    case = line(CURRENTS, TWO_BIASES, solver={"groups": groups}, **more)
+    case = line(CURRENTS, TWO_BIASES, solver={"groups": groups}, energies={"number": 60}, **more)
     case["junctions"].append({**case["junctions"][1], "name": "C", "on": "point_C"})
     return case
 
 
-@pytest.mark.skipif(WORLD.size < 2, reason="groups need ranks")
+@pytest.mark.ranks(4)
 def test_groups(folder: Path) -> None:
     more = {"output": {"fields": ["mu_Q"], "stored": ["f_T"]}}
     expected = fvqp.run(grouped(1, **more), comm=SELF).dataset
@@ -177,11 +177,12 @@ def test_resumed_on_other_ranks(
 
 @TWO
 def test_refused_on_all_ranks(folder: Path) -> None:
-    fvqp.run(LINE, out=folder / "out")
+    case = line(ONE_BIAS, energies={"number": 40})
+    fvqp.run(case, out=folder / "out")
     with pytest.raises(CheckpointError, match="belongs to another case"):
-        fvqp.run(line(spectrum={"broadening": 0.02}), out=folder / "out", resume=True)
+        fvqp.run(case | {"spectrum": {"broadening": 0.02}}, out=folder / "out", resume=True)
     with pytest.raises(CheckpointError, match="holds results of this case already"):
-        fvqp.run(LINE, out=folder / "out")
+        fvqp.run(case, out=folder / "out")
     current = {"supercurrent": {"current": ["1 mA"], "from": "left", "to": "right"}}
     with pytest.raises(CaseError, match="is more than the device carries"):
         fvqp.run(line(current))

@@ -190,10 +190,11 @@ def cube(n: int, contrast: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return matrices[0].indptr, matrices[0].indices, np.stack([m.data for m in matrices], axis=1)
 
 
+@pytest.mark.ranks(1, 2)
 def test_multigrid_in_solids():
     """27 times the cells take at most a third more iterations; profiles across layers are straight lines."""
     iterations = []
-    for n in (8, 24):
+    for n in (6, 18):
         indptr, indices, values = cube(n, 1e-4)
         rows = n**3
         owner = np.minimum(np.arange(rows) * COMM.size // rows, COMM.size - 1)

@@ -23,8 +23,8 @@ pytestmark = pytest.mark.mpi
 
 CASES: dict[str, dict[str, Any]] = {
     "clusters": CLUSTER | {"sweep": {**CLUSTER["sweep"], "generation": ["50 1/um^3/s", "100 1/um^3/s"]}},
-    "bubbles": BUBBLES,
-    "wire": WIRE | {"monte_carlo": {"runs": 3, "start": "1 s", "end": "2 s"}},
+    "bubbles": BUBBLES | {"monte_carlo": {"runs": 2, "start": "1 s", "end": "2 s"}},
+    "wire": WIRE | {"monte_carlo": {"runs": 3, "start": "0.5 s", "end": "1 s"}},
 }
 
 

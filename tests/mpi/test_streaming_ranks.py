@@ -161,6 +161,7 @@ def test_periodic_bodies_with_an_interface(dim: int) -> None:
     assert solution == pytest.approx(whole[own], rel=0.0, abs=1e-10)
 
 
+@pytest.mark.ranks(2)
 def test_bodies_of_revolution() -> None:
     """Rates, and a solution with scattering, on a mesh of radius and height."""
     shape = {"nx": 9, "Lx": 1.0, "ny": 5, "Ly": 0.7}

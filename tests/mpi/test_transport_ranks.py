@@ -39,7 +39,7 @@ FLYING = {
         "free_path": "0.1 um",
         "interfaces": [{"between": ["strip", "trap"], "transmission": 0.5}],
     },
-    "evolution": {"start": "10 ps", "end": "40 ps", "points_per_decade": 1, "tolerance": 0.1},
+    "evolution": {"start": "10 ps", "end": "20 ps", "points_per_decade": 1, "tolerance": 0.1},
 }
 #: Results that are differences of such amounts as others are.
 DIFFERENCES = {
@@ -73,10 +73,11 @@ BOUNDARIES = {
 STRONG = {
     "material": {"name": "Sn"},
     "spectrum": {"model": "eliashberg", "interaction": {"metal": "Sn"}, "renormalization": "energy"},
+    "energies": {"maximum": "3 Delta0", "width": "0.5 Delta0"},
     "gap": {"model": "follows"},
     "regions": {},
     "bath": {"temperature": "1.5 K"},
-    "evolution": FILM["evolution"] | {"end": "10 ns"},
+    "evolution": FILM["evolution"] | {"end": "2 ns"},
 }
 """A gap of strong coupling that follows."""
 SIDES = {"Lx": "100 um", "Ly": "100 um", "Lz": "40 um"}
@@ -126,7 +127,7 @@ FUNCTIONS = {
 CASES = {
     "functions": FILM | FUNCTIONS,
     "crystal": FILM | CRYSTAL,
-    "diffusive": FILM,
+    "diffusive": FILM | {"evolution": FILM["evolution"] | {"end": "10 ns"}},
     "strong": FILM | STRONG,
     "ordinates": FILM | FLYING,
     "sphere": SPHERE,
@@ -145,7 +146,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize(
     "name",
     [
-        pytest.param("crystal", marks=pytest.mark.ranks(2)),
+        pytest.param("crystal", marks=pytest.mark.slow),
         pytest.param("diffusive", marks=pytest.mark.ranks(2)),
         pytest.param("functions", marks=pytest.mark.slow),
         pytest.param("ordinates", marks=pytest.mark.ranks(2)),
