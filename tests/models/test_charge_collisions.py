@@ -240,10 +240,10 @@ OWN = PhononBath(1e-2, 1.764, 0.13, escape_time=1e-2, pair_breaking_time=1e-2)
     "phonons", [None, pytest.param(PhononBath(1e-2, 1.764, 0.13), marks=pytest.mark.slow)]
 )
 def test_superconductor_on_either_axis(phonons: PhononBath | None) -> None:
-    """Graded bins give what three times as many equal ones do, and lose neither energy nor charge."""
-    graded = EnergyAxis.graded(6.0, gap_edges=[1.0], first=0.01, number=120, largest=0.1)
+    """Graded bins give what twice as many equal ones do, and lose neither energy nor charge."""
+    graded = EnergyAxis.graded(6.0, gap_edges=[1.0], first=0.01, number=90, largest=0.1)
     currents, relaxed = [], []
-    for grid in (EnergyAxis.uniform(1 / 60, 6.0), graded):
+    for grid in (EnergyAxis.uniform(1 / 30, 6.0), graded):
         problem = superconducting(True, grid=grid, phonons=phonons)
         solution = solve_point(problem, Point(2.5 * problem.device.voltage_unit))
         ledger = problem.ledger(solution)

@@ -271,9 +271,9 @@ def test_interpolation_is_exact_for_linear_functions() -> None:
 
 @pytest.mark.parametrize("spin", ["quantum", pytest.param("ising", marks=pytest.mark.slow)])
 def test_multigrid_needs_few_iterations(spin: str) -> None:
-    cluster = Cluster.from_scaled(1e3, 1e-3, gamma=18.0, gamma_t=18.0 / 3e3, tau_s=10.0, spin=spin)
+    cluster = Cluster.from_scaled(4e2, 1e-3, gamma=18.0, gamma_t=18.0 / 3e3, tau_s=10.0, spin=spin)
     state = stationary_state(cluster, comm=SELF, method="multigrid")
-    assert state.equation.states.size > 20_000
+    assert state.equation.states.size > 5_000
     assert state.equation.chain.iterations < 20
 
 

@@ -30,7 +30,7 @@ def refuse(*_arguments: object, **_more: object) -> None:
 
 @pytest.fixture(scope="module")
 def problem() -> UsadelProblem:
-    device = wire(line_mesh(14, 9), "point_B", "point_A")
+    device = wire(line_mesh(8, 9), "point_B", "point_A")
     gap = GapModel("uniform", at="point_B", rule="arcsinh")
     return UsadelProblem(device, GRID, 0.02, gap, collisions=InelasticCollisions(2e-4))
 

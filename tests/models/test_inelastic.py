@@ -35,7 +35,7 @@ def driven(
 ) -> UsadelProblem:
     """The wire with the injector in its middle and a detector beside it."""
     collisions = None if strength is None else InelasticCollisions(strength)
-    device = wire(line_mesh(14, 9), "point_B", "point_A")
+    device = wire(line_mesh(8, 9), "point_B", "point_A")
     return UsadelProblem(device, GRID, broadening, gap, collisions=collisions, **more)  # type: ignore[arg-type]
 
 
@@ -164,7 +164,7 @@ def test_a_hot_lead_is_followed_by_strong_collisions_to_one_temperature() -> Non
 def test_slopes(bias: float) -> None:
     """dI/dV follows the gap: against differences of solutions."""
     problem = driven()
-    near = sweep(problem, bias, step=bias / 4)
+    near = sweep(problem, bias, step=bias / 2)
     unit = problem.device.voltage_unit
     point = Point(bias * unit, 0.8 * unit)
     solution = solve_point(problem, point, near)
@@ -178,7 +178,7 @@ def test_slopes(bias: float) -> None:
     # A gap converged to 1e-10 leaves 1e-12 S of noise in the differences.
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-12)
     elastic = driven(None)
-    state = solve_point(elastic, point, sweep(elastic, bias, step=bias / 4))
+    state = solve_point(elastic, point, sweep(elastic, bias, step=bias / 2))
     moved = [solve_point(elastic, replace(point, V_inj=point.V_inj + s * h), state) for s in (-1, 1)]
     low, high = (elastic.junction_currents(s.kinetic.currents) for s in moved)
     np.testing.assert_allclose(conductances(elastic, state), (high - low) / (2 * h), rtol=1e-3)
@@ -220,8 +220,9 @@ def test_local_gap_and_supercurrent() -> None:
 
 def test_destroyed_superconductivity_is_reported() -> None:
     strong = {"A": 4e-3, "B": 1e-9}
-    device = wire(line_mesh(14, 9), "point_B", conductance=strong)
-    problem = UsadelProblem(device, GRID, 0.02, UNIFORM, collisions=InelasticCollisions(2e-4))
+    device = wire(line_mesh(4, 9), "point_B", conductance=strong)
+    grid = EnergyAxis.uniform(0.1, 8.0)
+    problem = UsadelProblem(device, grid, 0.02, UNIFORM, collisions=InelasticCollisions(2e-4))
     with pytest.raises(ConvergenceError, match="superconductivity is destroyed"):
         solve_point(problem, Point(3.5 * device.voltage_unit))
 

@@ -128,7 +128,7 @@ def equilibrium(energy: float) -> tuple[float, float]:
 
 def test_energy_stays_and_the_end_is_equilibrium():
     """2Δ passes phonon points; the end is that of the integrals over energy, which have no bins."""
-    problem, state, moments = pulse(0.1, True, [1e-2, 1e3], tolerance=5e-3)
+    problem, state, moments = pulse(0.1, True, [1e-2, 1e3], tolerance=2e-2)
     before, end = problem.ledger(state), moments[-1]
     assert state.gap[0] - end.state.gap[0] > 0.07
     for moment in moments:

@@ -59,7 +59,7 @@ def test_a_device_of_one_cell_has_one_gap(strength: float | None) -> None:
     )
     unit, gaps = local.device.voltage_unit, []
     solutions: list[Solution | None] = [None, None]
-    for bias in (0.5, 0.8, 0.9, 1.0, 1.5):
+    for bias in (0.5, 0.9, 1.5):
         found = [
             solve_point(p, Point(bias * unit), s) for p, s in zip((local, uniform), solutions, strict=True)
         ]

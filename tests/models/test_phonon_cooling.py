@@ -30,7 +30,7 @@ def cooled(
     gap: GapModel | None = None,
 ) -> UsadelProblem:
     """The wire with phonons at its bath temperature."""
-    device = wire(line_mesh(12, 9), "point_B", "point_A")
+    device = wire(line_mesh(6, 9), "point_B", "point_A")
     phonons = PhononBath(strength, 1.764, device.bath, escape, None if escape is None else 1e-2)
     return UsadelProblem(
         device, grid, 0.02, gap or GapModel(), collisions=InelasticCollisions(electrons, phonons=phonons)
@@ -44,7 +44,7 @@ def test_ledger(strength: float, escape: float | None, monkeypatch: pytest.Monke
     made = recorded(monkeypatch)
     problem = cooled(strength, escape=escape)
     solution = None
-    for bias in np.arange(0.9, 1.85, 0.15):
+    for bias in (0.9, 1.2, 1.5, 1.8):
         solution = solve_point(problem, Point(bias * problem.device.voltage_unit), solution)
     assert solution is not None
     ledger = problem.ledger(solution)
@@ -90,7 +90,7 @@ def test_phonons_of_their_own_on_either_axis() -> None:
     for grid in (GRID, GRADED):
         problem = cooled(1e-2, grid=grid, escape=10.0)
         solution = None
-        for bias in (0.9, 1.2, 1.5):
+        for bias in (0.9, 1.5):
             solution = solve_point(problem, Point(bias * problem.device.voltage_unit), solution)
         assert solution is not None
         ledger = problem.ledger(solution)

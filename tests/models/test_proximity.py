@@ -103,7 +103,7 @@ def test_normalization_and_branch() -> None:
     square = np.cos(theta) ** 2 + np.sin(theta) ** 2
     assert np.abs(square - 1.0).max() < 1e-14 * np.abs(np.cos(theta)).max() ** 2
     assert np.cos(theta).real.min() > 0.0
-    grid = EnergyAxis.graded(200.0, gap_edges=[1.0], first=BROADENING / 4, number=300, largest=5.0)
+    grid = EnergyAxis.graded(200.0, gap_edges=[1.0], first=BROADENING / 4, number=150, largest=5.0)
     state, _ = problem(device, grid=grid, gap=GapModel("fixed", value=1.0)).at_rest(0.0)
     dos = problem(device, grid=grid, gap=GapModel("fixed", value=1.0)).kinetics.spectrum(state).dos
     # Beyond the axis a bulk superconductor has N − 1 = Δ²/2ε², and broadening moves Γ·0 across zero.
@@ -146,8 +146,9 @@ def test_normal_lead_breaks_pairs() -> None:
 def test_balances(spectra: str) -> None:
     """What junctions inject, reservoirs take, with spectra of a normal part and a gap in every cell."""
     junction = Junction("A", "tip", 1e-3 * UNIT, "injector", 0.05)
-    device = line(12.0, 18, normal=(8.0, 12.0), right=1.0, junctions=(junction,), points={"tip": 4.0})
-    solved = problem(device, spectra, gap=GapModel("local"))
+    device = line(12.0, 9, normal=(8.0, 12.0), right=1.0, junctions=(junction,), points={"tip": 4.0})
+    grid = EnergyAxis.graded(3.0, gap_edges=[1.0], first=BROADENING / 4, number=48)
+    solved = problem(device, spectra, grid, gap=GapModel("local"))
     rest = solve_point(solved, Point())
     for component in (0, 1):
         assert np.all(rest.kinetic.deviation(component) == 0.0)

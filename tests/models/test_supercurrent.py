@@ -158,7 +158,7 @@ def ends_of_their_own(mesh: Mesh) -> Device:
 def test_supercurrent_that_injection_drives_couples_however_it_is_prescribed() -> None:
     """No current at the drain is not no current anywhere: relaxing charge flows to the source as pairs."""
     for kind in ("current", "phase_gradient"):
-        device = ends_of_their_own(line_mesh(10, 13))
+        device = ends_of_their_own(line_mesh(6, 9))
         problem = driven(
             device, kind, 0.0, self_consistent_phase=True, broadening=0.02, gap=GapModel("uniform", at="A")
         )

@@ -36,7 +36,7 @@ def imbalance(problem: BoltzmannProblem, start: float, ledger) -> float:
     return abs(ledger.stored - ledger.received - start) / (abs(ledger.stored) + abs(ledger.received))
 
 
-@pytest.mark.parametrize("follows", [False, pytest.param(True, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("follows", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_two_integrators_of_one_problem(follows):
     """Linearly implicit steps of order 2 approach Runge-Kutta steps of order 4."""
     gap = SelfConsistentGap(GRID) if follows else 1.0
@@ -76,10 +76,10 @@ def test_cells_are_solutions_of_their_rate_equations():
         return np.concatenate([found.f.ravel(), found.n.ravel()])
 
     begin = np.concatenate([state.f.ravel(), state.n.ravel()])
-    exact = solve_ivp(rates, (0.0, 0.3), begin, method="Radau", rtol=1e-7, atol=1e-16).y[:, -1]
-    (moment,) = evolve(problem, state, [0.3], method="arkimex", tolerance=1e-6)
+    exact = solve_ivp(rates, (0.0, 0.3), begin, method="Radau", rtol=1e-6, atol=1e-15).y[:, -1]
+    (moment,) = evolve(problem, state, [0.3], method="arkimex", tolerance=1e-5)
     found = np.concatenate([moment.state.f.ravel(), moment.state.n.ravel()])
-    np.testing.assert_allclose(found, exact, rtol=1e-5, atol=1e-12)
+    np.testing.assert_allclose(found, exact, rtol=1e-4, atol=1e-12)
     assert np.abs(found / begin - 1.0).max() > 0.1
 
 
@@ -87,7 +87,7 @@ def test_cells_are_solutions_of_their_rate_equations():
 def test_modes_split_at_twice_the_gap_in_a_film(follows):
     """Energy stays while quasiparticles diffuse and the gap moves. Densities under trapped phonons differ by
     per cents from those where one number stands for both kinds of modes."""
-    line = shape_mesh("grid1d", nx=4, Lx=4e-6, comm=SELF)
+    line = shape_mesh("grid1d", nx=2, Lx=2e-6, comm=SELF)
     moves = {"fermi_velocity": 1e-3, "free_path": 1e-7}
     made = QuasiparticleInjection(GRID, Gaussian(2.0, 0.2), rate=1e-2)
 
@@ -96,16 +96,16 @@ def test_modes_split_at_twice_the_gap_in_a_film(follows):
         fixed = splits and not follows
         medium = Medium(COLLISIONS, gap, processes={"made": made}, splits_phonons=fixed, **moves)
         other = Medium(COLLISIONS, 0.6, splits_phonons=splits, **moves)
-        media = [([0, 1, 2], medium), ([3], other)]
+        media = [([0], medium), ([1], other)]
         return BoltzmannProblem(line, GRID, media, quasiparticles=Diffusion())
 
     problem, number = film(True), []
     state = problem.state((BATH.f + 0.05 * HOT)[:, None], BATH.n)
-    for moment in evolve(problem, state, [0.01, 0.1, 1.0], tolerance=3e-2):
+    for moment in evolve(problem, state, [0.1, 1.0], tolerance=0.1):
         assert imbalance(problem, problem.ledger(state).stored, moment.ledger) < 1e-13
     number.append(moment.ledger.number)
     plain = film(False)
-    (moment,) = evolve(plain, plain.state(state.f, state.n), [1.0], tolerance=3e-2)
+    (moment,) = evolve(plain, plain.state(state.f, state.n), [1.0], tolerance=0.1)
     assert abs(moment.ledger.number / number[0] - 1.0) > 5e-3
     assert not follows or abs(moment.state.gap[0] - state.gap[0]) > 1e-3
 
@@ -123,7 +123,7 @@ def test_modes_that_move_are_not_split():
 
 
 def test_diffusion_between_gaps_keeps_energy_and_bounds():
-    mesh = shape_mesh("grid2d", nx=4, ny=3, Lx=4e-6, Ly=3e-6, comm=SELF)
+    mesh = shape_mesh("grid2d", nx=4, ny=2, Lx=4e-6, Ly=2e-6, comm=SELF)
     escape = {"escape": PhononEscape(GRID, COLLISIONS.coupling, 0.5, BATH.n)}
     moves = {"fermi_velocity": 1e-3, "free_path": 1e-7, "processes": escape}
     trap = np.flatnonzero(mesh.centroid[:, 0] > 3e-6)
@@ -136,7 +136,7 @@ def test_diffusion_between_gaps_keeps_energy_and_bounds():
     hot = np.where(mesh.centroid[:, 0] < 1e-6, 0.3, 0.0)[:, None, None] * HOT
     state = problem.state(BATH.f[:, None, :] + hot, BATH.n[:, None, :])
     start = problem.ledger(state)
-    for moment in evolve(problem, state, [0.01, 0.1, 1.0], tolerance=3e-2):
+    for moment in evolve(problem, state, [0.1, 1.0], tolerance=0.1):
         assert imbalance(problem, start.stored, moment.ledger) < 1e-13
         assert moment.state.f.min() >= 0.0 and moment.state.f.max() <= 1.0 and moment.state.n.min() >= 0.0
     assert moment.ledger.given["escape"] < 0.0

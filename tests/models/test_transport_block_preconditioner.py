@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -46,6 +47,7 @@ MOVE: dict[str, dict[str, Any]] = {
 }
 
 
+@cache
 def film_on_a_chip(motion: str) -> tuple[BoltzmannProblem, State]:
     """A microsecond after phonons were left in the chip: most of them have broken pairs, or gone."""
     data = copy.deepcopy(FILM)

@@ -27,7 +27,7 @@ gaps = st.one_of(st.just(0.0), st.just(1.0), st.floats(-9.0, 0.301).map(lambda x
 QUANTITIES = ("dos", "pairing", "diffusion_L", "diffusion_T", "supercurrent", "relaxation_T")
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(st.floats(-20.0, 20.0), gaps, depairings, broadenings, st.booleans())
 def test_equation_norm_and_branch(
     energy: float, gap: float, zeta: float, gamma: float, at_edge: bool

@@ -79,7 +79,7 @@ def test_two_temperatures(strength: float) -> None:
     """Hot electrons that phonons cool: (π²/6)(t²)″ = 24 ζ(5) γ_ep κ³ (t⁵ − t_ph⁵)/ξ² − (eV/L)², by scipy."""
     length, bias, bath = 8e-6, 2.0, 0.5
     kappa = 1.764
-    mesh = shape_mesh("grid1d", nx=80, Lx=length)
+    mesh = shape_mesh("grid1d", nx=40, Lx=length)
     unit = ALUMINIUM.gap / constants.e
     ends = [
         Reservoir(name, (name,), bath, voltage=sign * bias / 2 * unit)

@@ -121,7 +121,7 @@ def test_minigap_of_a_long_link() -> None:
 
 def test_minigap_below_a_larger_gap() -> None:
     """Reservoirs of 2 Δ0: the search begins at their gap."""
-    device = sns(3e-4, 8)
+    device = sns(3e-4, 4)
     device.reservoirs[:] = [replace(each, gap=2.0 * METAL.gap) for each in device.reservoirs]
     assert WeakLink(device).minigap([0.0, 0.7]) == pytest.approx(2.0 * np.cos(0.35), rel=1e-3)
 
