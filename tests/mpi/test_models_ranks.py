@@ -59,7 +59,7 @@ def assert_same(found: object, expected: object, relative: float = 1e-10) -> Non
     ],
 )
 def test_conductances_ledger_and_fields(name: str) -> None:
-    found, expected = (on_wire(name, comm) for comm in (WORLD, SELF))
+    found, expected = (on_wire(name, comm, grid=EnergyAxis.uniform(0.2, 4.0)) for comm in (WORLD, SELF))
     for point in (Point(2.7e-4), Point(6e-4, -4e-4)):
         here, serial = solve_point(found, point), solve_point(expected, point)
         for g, g_serial in zip(conductances(found, here), conductances(expected, serial), strict=True):

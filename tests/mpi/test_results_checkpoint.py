@@ -73,10 +73,16 @@ def assert_same(found, given):
         np.testing.assert_array_equal(found.numbers[name], value, err_msg=name)
 
 
-@pytest.mark.parametrize(("writers", "readers"), [(1, 1), (1, 2), (1, 4), (2, 1), (2, 4), (4, 2), (4, 4)])
+@pytest.mark.parametrize(
+    ("writers", "readers"),
+    [
+        pytest.param(*pair, marks=pytest.mark.ranks(max(pair)))
+        for pair in ((1, 1), (1, 2), (1, 4), (2, 1), (2, 4), (4, 2), (4, 4))
+    ],
+)
 def test_checkpoint_is_the_same_on_any_number_of_ranks(shared, way, writers, readers):
     if max(writers, readers) > COMM.size:
-        pytest.skip("as many ranks as there are")
+        pytest.skip("needs more ranks")
     make_film()  # what loads at the first mesh speaks with all ranks
     for ranks, write in ((writers, True), (readers, False)):
         group = COMM.Split(0 if COMM.rank < ranks else MPI.UNDEFINED)

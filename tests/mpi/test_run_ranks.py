@@ -88,13 +88,15 @@ def grouped(groups: int, **more: Any) -> dict[str, Any]:
 @pytest.mark.ranks(4)
 def test_groups(folder: Path) -> None:
     more = {"output": {"fields": ["mu_Q"], "stored": ["f_T"]}}
-    expected = fvqp.run(grouped(1, **more), comm=SELF).dataset
+    expected = fvqp.run(grouped(1, **more), comm=SELF).dataset if WORLD.rank == 0 else None
     fvqp.run(grouped(2, **more), out=folder / "out")
-    assert_same(open_result(folder / "out").dataset, expected, 1e-10)
+    if expected is not None:
+        assert_same(open_result(folder / "out").dataset, expected, 1e-10)
     assert len(list((folder / "out").glob("fields_supercurrent_*.pvd"))) == 3
     # The groups do not belong to what is computed: another number of them goes on.
     fvqp.run(grouped(1, **more), out=folder / "out", resume=True)
-    assert_same(open_result(folder / "out").dataset, expected, 1e-10)
+    if expected is not None:
+        assert_same(open_result(folder / "out").dataset, expected, 1e-10)
 
 
 def test_too_many_groups() -> None:
