@@ -13,8 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 import xarray as xr
 from mpi4py import MPI
-from scipy.stats import norm
-from scipy.stats import t as student_t
+from scipy.special import ndtri, stdtrit
 
 from fvqp.case.parameters import Parameter, parameter_limits
 from fvqp.case.reading import override_value
@@ -246,7 +245,7 @@ def fit_dataset(
     about = {"units": points.units}
     weighted, freedom = points.error is not None, len(points.value) - len(parameters)
     quantile = 0.5 + CONFIDENCE / 2.0
-    reach = float(norm.ppf(quantile) if weighted or freedom == 0 else student_t.ppf(quantile, freedom))
+    reach = float(ndtri(quantile) if weighted or freedom == 0 else stdtrit(freedom, quantile))
     spread, both = reach * found.errors, ("parameter", "parameter_2")
     own = {"units": "of the parameter"}
     variables: dict[str, Any] = {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fipy
 import numpy as np
 import pytest
 from mpi4py import MPI
@@ -15,6 +14,8 @@ WORLD = MPI.COMM_WORLD
 
 
 def test_there_and_back() -> None:
+    import fipy  # by the runs that need it: it takes half a second
+
     grid = fipy.Grid2D(nx=6, ny=5, communicator=fipy.tools.serialComm)
     mesh = from_fipy(grid, regions={"trap": grid.x < 2.0})
     assert mesh.n_global == 30 and WORLD.allreduce(mesh.n_owned) == 30
@@ -29,6 +30,8 @@ def test_there_and_back() -> None:
 
 def test_messages_reach_all_ranks() -> None:
     """Also where one rank alone has too few values, or FiPy divided the mesh."""
+    import fipy
+
     grid = fipy.Grid2D(nx=6, ny=5, communicator=fipy.tools.serialComm)
     mesh = from_fipy(grid)
     with pytest.raises(MeshError, match="1 values for"):

@@ -87,7 +87,7 @@ def grouped(groups: int, **more: Any) -> dict[str, Any]:
 
 @pytest.mark.ranks(4)
 def test_groups(folder: Path) -> None:
-    more = {"output": {"fields": ["mu_Q"], "stored": ["f_T"]}}
+    more = {"output": {"fields": ["mu_Q"], "stored": ["f_T"]}, **ONE_BIAS}
     expected = fvqp.run(grouped(1, **more), comm=SELF).dataset if WORLD.rank == 0 else None
     fvqp.run(grouped(2, **more), out=folder / "out")
     if expected is not None:
