@@ -58,7 +58,7 @@ def gmres(
 
     Args:
         action: linear map of this rank's parts.
-        right: this rank's part, of any shape; not zero.
+        right: this rank's part, of any shape.
         comm: ranks that share the vectors.
         prefix: of PETSc's options, such as ``fvqp_slope_`` for ``-fvqp_slope_ksp_monitor``.
         rtol: residual over that of zero at which to stop.
@@ -96,9 +96,8 @@ def gmres(
             ksp.solve(b, x)
         norms = ksp.getConvergenceHistory()
         found = x.array_r.reshape(right.shape) / root
-        return LinearSolution(
-            found, float(norms[-1] / norms[0]), ksp.getIterationNumber(), ksp.getConvergedReason()
-        )
+        residual = float(norms[-1] / norms[0]) if norms[0] > 0.0 else 0.0
+        return LinearSolution(found, residual, ksp.getIterationNumber(), ksp.getConvergedReason())
     finally:
         for item in (ksp, matrix, x, b):
             item.destroy()

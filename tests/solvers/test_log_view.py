@@ -94,6 +94,15 @@ def test_gmres_in_a_weighted_scalar_product() -> None:
     np.testing.assert_allclose(turned.x, exact, rtol=1e-10)
 
 
+def test_nothing_to_solve_for_is_solved() -> None:
+    """Without a right-hand side x is zero, and so is the residual; nothing is divided by it."""
+    with np.errstate(all="raise"):
+        found = gmres(
+            lambda x: 2.0 * x, np.zeros(3), comm=MPI.COMM_SELF, prefix="fvqp_slope_", rtol=1e-9, most=3
+        )
+    assert not found.x.any() and found.residual == 0.0 and found.reason > 0
+
+
 def test_newton_steps_of_flows_and_branches_are_solved_by_petsc() -> None:
     with counted("KSPSolve", "SNESSolve") as calls:
         pseudo_transient_continuation(
