@@ -349,7 +349,8 @@ class BoltzmannEvolution(RecordedTimes):
     method: Annotated[
         Literal["arkimex"], without_methods("bdf", "relaxation", instead='"arkimex", or leave it out')
     ] = "arkimex"
-    """Adaptive steps by an implicit Runge-Kutta method of order 4 of PETSc."""
+    """Adaptive steps by an implicit Runge-Kutta method of PETSc: of order 4, of order 3 with tolerances from
+    0.01 on."""
     tolerance: Annotated[Number, Field(gt=0, lt=1)] = 1e-4
     """Relative error allowed in a step."""
 

@@ -89,8 +89,7 @@ class UsadelFigure(FigureTable):
     """What ``spectrum`` and ``fields`` show; of ``map`` and ``surface`` one of ``g_nl``, ``g_ss``, ``g_sa``,
     ``G_inj``, ``gap``."""
     limit: Annotated[Number, Field(gt=0)] | None = None
-    """Largest size of a value that has a colour in a ``map`` and in that of ``g_sa``; what is beyond has that of its end.
-    In SI units."""
+    """Largest size of a value with a colour of its own in a ``map`` and in that of ``g_sa``. In SI units."""
     energy: NonNegativeEnergy | None = None
     """At which ``fields`` shows dos, f_L or f_T; default: in a plane 1.05 Δ0, along a line all energies."""
 

@@ -47,7 +47,7 @@ def evolve(
             region holds, a thousandth of all energy, and 1e-4 of the energy that has left. Of ``"arkimex"``,
             in every occupation, relative to itself.
         method: of steps: ``"rosenbrock"``, linearly implicit, of order 2; or, for cells that do not exchange
-            particles, ``"arkimex"``, implicit Runge-Kutta of order 4.
+            particles, ``"arkimex"``, implicit Runge-Kutta of order 4, or 3 with tolerances from 0.01 on.
         first_step: by default, and if 0, so short that nothing changes by more than the tolerance; one
             that is too long for that, or for positive occupations, is shortened. With the gap's rate of
             change in the state, the evolution of which both are a `Moment` goes on as it would have.
