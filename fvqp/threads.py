@@ -20,7 +20,7 @@ THREAD_VARIABLES = (
 """Environment variables that numeric libraries read, once, when they are first loaded."""
 
 _NAME = "fvqp"
-"""Of the threads that `share` makes."""
+"""Name of the threads that `share` makes."""
 
 _RANK_COUNTS = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MPI_LOCALNRANKS", "SLURM_STEP_NUM_TASKS")
 

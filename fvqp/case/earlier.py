@@ -32,10 +32,10 @@ class Earlier(Table):
     folder: Path
     """The folder."""
     variable: Name
-    """What of it: a rate by volume and time, a density (taken with ``capture_time``), or ``f_L``, from which
-    the density follows with the ``dos`` that is stored beside it."""
+    """Variable of its results: a rate by volume and time, a density (taken with ``capture_time``), or
+    ``f_L``, from which the density follows with the ``dos`` that is stored beside it."""
     at: dict[Name, str] = Field(default_factory=dict)
-    """Where in its sweep, for every dimension with several values: ``{ V_inj = "0.4 mV" }``."""
+    """Place in its sweep, for every dimension with several values: ``{ V_inj = "0.4 mV" }``."""
     capture_time: Time | None = None
     """Mean time after which a mobile quasiparticle is localized; turns densities into rates."""
     density_of_states: StateDensity | None = None

@@ -103,8 +103,8 @@ class MeshSource(Table):
     length_unit: Literal["m", "cm", "mm", "um", "nm", "pm"] | None = None
     """Unit of the file's coordinates."""
     coordinates: Literal["cartesian", "cylindrical"] | None = None
-    """Of the file, default ``cartesian``: with ``cylindrical`` x is the radius and y the height of a body of
-    revolution."""
+    """Coordinates of the file, default ``cartesian``: with ``cylindrical`` x is the radius and y the height
+    of a body of revolution."""
     shape: ShapeTable | None = None
     """A built-in grid instead of a file."""
 

@@ -34,7 +34,7 @@ class Interaction(Table):
     critical_temperature: Temperature | None = None
     """Chooses μ* such that superconductivity ends here, in place of ``coulomb``."""
     cutoff: AbsoluteEnergy | None = None
-    """Of the Coulomb repulsion; default: six times the largest phonon energy."""
+    """Cut-off of the Coulomb repulsion; default: six times the largest phonon energy."""
 
     @model_validator(mode="after")
     def _one_spectrum(self) -> Self:

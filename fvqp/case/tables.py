@@ -165,7 +165,7 @@ class Case(Table):
     HAS_PROCESSES: ClassVar[bool] = False
 
     title: str = ""
-    """Of figures and of `results.nc`."""
+    """Title of figures and of `results.nc`."""
     model: str
     """The equations; every model has tables of its own."""
     _source: str = PrivateAttr(default="case")

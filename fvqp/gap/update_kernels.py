@@ -20,7 +20,7 @@ from fvqp.gap.bin_spectrum import (
 from fvqp.kernel_cache import njit
 
 FOUND, NORMAL, BELOW_GRID, REFUSED = 0, 1, 2, 3
-"""How the search for a gap ends."""
+"""Ends of the search for a gap."""
 
 TOLERANCE = 2e-14
 """Largest residual of the gap equation that counts as a solution at given occupations."""

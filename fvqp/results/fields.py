@@ -38,7 +38,7 @@ SUPERCONDUCTING = ("gap", "n_qp_cell", "energy_qp_cell")
 REGION_NAMES = "region_names"
 """Field data of a step: names in the order of the numbers of the cell data ``region``."""
 DIGITS = 12
-"""Of the time of a step."""
+"""Digits of the time of a step."""
 _MICROMETRES = 1e6
 
 

@@ -22,8 +22,8 @@ from fvqp.typing import Ints
 log = logging.getLogger(__name__)
 
 LARGEST = 1e11
-"""Of a rate times the time that is computed. Rounding of what comes and goes at such a rate is 1e-5 of all
-there is; results are seen to be off, or steps to fail, from there to 1e16 on."""
+"""Largest product of a rate and the time that is computed. Rounding of what comes and goes at such a rate is
+1e-5 of all there is; results are seen to be off, or steps to fail, from there to 1e16 on."""
 TINY = 1e-300
 """Seconds; less is not divided by."""
 INSTANT, SLOWEST = 1e-5, 1e-3
@@ -32,8 +32,8 @@ where rounding permits, and the longest."""
 INSTANT_IN_FILMS = 1e-9
 """The same of a film, in whose cell every occupation is solved for to a relative accuracy: to nine digits."""
 THICKEST = 1e5
-"""Of a cell in free paths where particles fly: what diffuses through it is the square of this smaller than
-what flies to and fro, and rounding of that is 1e-6 of it."""
+"""Thickness of a cell in free paths where particles fly: what diffuses through it is the square of this
+smaller than what flies to and fro, and rounding of that is 1e-6 of it."""
 
 
 UNLIKE = 3.0

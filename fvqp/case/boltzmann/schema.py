@@ -88,10 +88,10 @@ class Spectrum(Table):
     interaction: Interaction | None = None
     """The electron-phonon interaction of ``eliashberg``."""
     temperature: Temperature | None = None
-    """Of electrons and phonons for which the spectrum is solved; default: zero."""
+    """Temperature of electrons and phonons for which the spectrum is solved; default: zero."""
     renormalization: Literal["constant", "energy"] = "constant"
-    """Of mass and density of states by ``eliashberg``: ``constant``, Z(0) at all energies, as in τ0;
-    ``energy``: that of every energy, for rates, numbers of states and speeds alike."""
+    """Renormalization of mass and density of states by ``eliashberg``: ``constant``, Z(0) at all energies, as
+    in τ0; ``energy``: that of every energy, for rates, numbers of states and speeds alike."""
 
     @model_validator(mode="after")
     def _used(self) -> Self:
@@ -569,7 +569,7 @@ class Probe(Resonator):
     """A microwave resonator as a probe; its current flows alike through all cells of its region."""
 
     region: Name | None = None
-    """Of the mesh; default: wherever there are quasiparticles."""
+    """Region of the mesh; default: wherever there are quasiparticles."""
 
 
 def _bounds(values: tuple[Energy, ...]) -> tuple[Energy, ...]:

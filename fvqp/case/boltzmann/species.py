@@ -34,9 +34,9 @@ class Escape(Table):
     time: Time | None = None
     """τ_l of ``−(n − n_bath)/τ_l``."""
     thickness: Length | None = None
-    """Of the film; ``τ_l = 4 thickness/(transmission × sound_velocity)``."""
+    """Thickness of the film; ``τ_l = 4 thickness/(transmission × sound_velocity)``."""
     transmission: Share | None = None
-    """Of phonons into the substrate, averaged over directions."""
+    """Transmission of phonons into the substrate, averaged over directions."""
     sound_velocity: Speed | None = None
 
     @model_validator(mode="after")
@@ -114,7 +114,8 @@ class MotionTable(Table):
     plane and solid meshes: directions around the axis, a multiple of four. 2 and 4 of them are the fewest,
     with fluxes 11 % too large."""
     degree: Count | None = None
-    """Of Lebedev's set, which is exact for spherical harmonics up to it: 3, 5, 7, 9, 11, 15, …, 131."""
+    """Degree of Lebedev's set, which is exact for spherical harmonics up to it: 3, 5, 7, 9, 11, 15, …,
+    131."""
     scheme: Literal["upwind", "linear", "limited"] = "limited"
     """Ordinates: first order; second order; second order without new extrema."""
     walls: dict[Name, BoundaryChoice] = Field(default_factory=dict)
@@ -155,18 +156,18 @@ class TransportPhonons(MotionTable, PhononTable):
     DYNAMIC = ("escape", "dispersion", "branches", "sound_velocity", "free_path")
 
     sound_velocity: Speed | None = None
-    """Of all phonons, or of those of low energy."""
+    """Sound velocity of all phonons, or of those of low energy."""
     branches: tuple[Branch, ...] = ()
     """Ordinates: branches with speeds of their own, in place of the sound velocity; a part ∝ polarizations/v³
     of the modes belongs to each, as in Debye's model. Collisions and scattering bring phonons into all
     branches in proportion to their modes. Regions have the same ratios of speeds; their sound velocity is the
     root of the mean square over the modes."""
     dispersion: DispersionTable | None = None
-    """Of speed and number of phonon modes with energy; default: none, as in Debye's model."""
+    """Dispersion: speed and number of phonon modes with energy; default: none, as in Debye's model."""
     free_path: Length | None = None
-    """Of elastic scattering; default: none."""
+    """Free path of elastic scattering; default: none."""
     interfaces: tuple[PhononInterface, ...] = ()
-    """As of quasiparticles, or refracting."""
+    """Interfaces as of quasiparticles, or refracting ones."""
 
     @model_validator(mode="after")
     def _stays(self) -> Self:

@@ -26,7 +26,7 @@ TIMED = 1.0
 SETTLING = 12.0
 """Steps to a steady state (measured: 8 to 18)."""
 FIRST = 3
-"""Those that are timed."""
+"""Steps to a steady state that are timed."""
 
 
 class _Enough(Exception):

@@ -14,7 +14,7 @@ from fvqp.models.clusters.mean_field import approximate_number, stationary
 WITH_NOISE = ("master", "simplified", "fokker_planck")
 """Equations that answer with a spectrum."""
 MAX_EVENTS = 2e10
-"""Of a random trajectory; more take hours."""
+"""Events of a random trajectory; more take hours."""
 MAX_STORED = 50_000_000
 """Numbers in P(N) of all points."""
 

@@ -114,12 +114,12 @@ class ClustersNoise(Table):
     """Times between two moments whose correlation of the number is stored as well; or ``{ from, to,
     points }``, logarithmic."""
     arm_width: Length | None = None
-    """Of the SQUID's arm that holds the cluster: 10⁻⁷ Φ0 a spin at 0.1 µm, inversely proportional; this
+    """Width of the SQUID's arm that holds the cluster: 10⁻⁷ Φ0 a spin at 0.1 µm, inversely proportional; this
     is the default."""
     flux_per_spin: PositiveNumber | None = None
     """Φ0, in place of ``arm_width``."""
     tolerance: Fraction = 1e-6
-    """Of the spectrum, relative; a bound on its error is stored as ``noise_error``."""
+    """Allowed relative error of the spectrum; a bound on its error is stored as ``noise_error``."""
 
     @model_validator(mode="after")
     def _one_coupling(self) -> Self:
@@ -142,7 +142,7 @@ class ClustersEvolution(Table):
     generation: GenerationRate | None = None
     """A before the start, in place of ``number`` and ``flipped``: the start is the stationary state there."""
     tolerance: Fraction = 1e-6
-    """Of the probabilities, against the largest one at the start."""
+    """Allowed error of the probabilities, against the largest one at the start."""
     runs: Annotated[int, Field(strict=True, ge=2, le=1_000_000)] = 200
     """Random trajectories, of which results are averages."""
 
@@ -165,7 +165,7 @@ class Trajectories(Table):
     lifetimes: Annotated[Number, Field(ge=100)] = 2000.0
     """Length in units of N0²/AV, about the time in which the number fluctuates; the first 20 are left out."""
     seed: Annotated[int, Field(strict=True, ge=0)] = 0
-    """Of the random numbers."""
+    """Seed of the random numbers."""
 
 
 class ClustersOutput(Table):
@@ -174,7 +174,7 @@ class ClustersOutput(Table):
     distribution: Flag = False
     """P(N), and of the master equation the probabilities of m."""
     relaxation_rates: Annotated[int, Field(strict=True, ge=0, le=50)] = 0
-    """How many of the slowest relaxation rates, eigenvalues of the equation of P; their inverses are times in
+    """Number of the slowest relaxation rates, eigenvalues of the equation of P; their inverses are times in
     which the cluster forgets."""
 
 
@@ -186,13 +186,13 @@ class ClustersSolver(Table):
     lost: Fraction = 1e-10
     """Bound on the probability of the states that are left out."""
     tolerance: Fraction = 1e-9
-    """Of the stationary state of the master equation, Σ|δP|."""
+    """Allowed error of the stationary state of the master equation, Σ|δP|."""
     cells: Annotated[int, Field(strict=True, ge=2, le=1_000_000)] = 400
-    """Of the Fokker-Planck equation."""
+    """Cells of the Fokker-Planck equation."""
     method: Literal["auto", "mumps", "multigrid"] = "auto"
-    """Of the master equation: elimination, multigrid, or what suits the number of states."""
+    """Method for the master equation: elimination, multigrid, or what suits the number of states."""
     max_states: Count = 5_500_000
-    """Of the master equation; about 0.75 kB each."""
+    """Largest number of states of the master equation; about 0.75 kB each."""
     petsc: dict[str, str | int | float | bool] = Field(default_factory=dict)
     """Options of PETSc with the prefix ``fvqp_``: numbers, methods and output to the terminal."""
 

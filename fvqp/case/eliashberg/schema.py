@@ -30,7 +30,7 @@ class EliashbergSolver(Table):
     """Solver of the equations."""
 
     spacing: AbsoluteEnergy | None = None
-    """Of the axis; default: from gap, temperature and phonons."""
+    """Spacing of the axis; default: from gap, temperature and phonons."""
     tolerance: Annotated[Number, Field(gt=0, lt=1)] = 1e-8
     maximum_iterations: Count = 400
     matsubara: Flag = True

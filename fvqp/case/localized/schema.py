@@ -121,7 +121,7 @@ class Extrusion(Table):
     """Lengths that a mesh of fewer than three dimensions lacks."""
 
     thickness: Length | None = None
-    """Of a mesh of faces."""
+    """Thickness of a film whose mesh is one of faces."""
     cross_section: Annotated[tuple[Length, ...], Field(min_length=2, max_length=2)] | None = None
     """Two edges, of a mesh of lines."""
 
@@ -136,7 +136,7 @@ class Profile(Table):
     table: Path | None = None
     """File of two columns: position along ``axis``, and rate. Linear in between."""
     axis: Literal["x", "y", "z"] = "x"
-    """Of the positions in ``table``."""
+    """Axis of the positions in ``table``."""
     length_unit: Literal["m", "cm", "mm", "um", "nm"] | None = None
     """Unit of the positions in ``table``."""
     rate: GenerationRate | None = None
@@ -167,7 +167,7 @@ class Law(Table):
     """``local``: partners are as many as where a quasiparticle is; ``pairs``: they are counted in all cells
     within reach, and beyond surfaces there are none; on a mesh, for the steady state."""
     diffusivity: Diffusivity | None = None
-    """Of rare hops, on a mesh; default: quasiparticles stay where they are."""
+    """Diffusivity of rare hops, on a mesh; default: quasiparticles stay where they are."""
 
 
 class MonteCarlo(Table):
@@ -178,7 +178,7 @@ class MonteCarlo(Table):
     runs: Annotated[int, Field(strict=True, ge=0, le=100_000)] = 1
     """Independent runs of every point; 0: the law of annihilation alone."""
     seed: Annotated[int, Field(strict=True, ge=0)] = 0
-    """Of the random numbers of all runs."""
+    """Seed of the random numbers of all runs."""
     accuracy: Fraction = 0.01
     """Relative standard error of the mean concentration of all runs, until which they go on."""
     start: Time | None = None

@@ -48,7 +48,7 @@ def _table(stage: PlannedStage, key: str) -> Earlier | None:
 
 
 def _check_stored(where: str, wanted: Earlier, name: str, earlier: UsadelCase) -> None:
-    """That a run stores what is taken from it."""
+    """Require that a run stores what is taken from it."""
     needed = [wanted.variable, *(["dos"] if wanted.variable == "f_L" else [])]
     for variable in needed:
         if variable not in earlier.output.stored:
@@ -59,7 +59,7 @@ def _check_stored(where: str, wanted: Earlier, name: str, earlier: UsadelCase) -
 
 
 def _check_region(where: str, wanted: Earlier, name: str, earlier: UsadelCase | TransportCase) -> None:
-    """That the mesh of a run has the region which is taken from it."""
+    """Require that the mesh of a run has the region from which something is taken."""
     if isinstance(wanted, Arrivals):
         regions = (
             {}

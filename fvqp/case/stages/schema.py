@@ -19,7 +19,7 @@ class Stage(Table):
     """A case of another model."""
 
     name: Name
-    """Of the stage, and of its folder in the results folder: letters, digits, ``-`` and ``_``."""
+    """Name of the stage, and of its folder in the results folder: letters, digits, ``-`` and ``_``."""
     file: Path | None = None
     """Case file of the stage; default: ``case`` is all of it."""
     case: dict[str, Any] = Field(default_factory=dict)

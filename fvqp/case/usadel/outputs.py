@@ -86,8 +86,8 @@ class UsadelFigure(FigureTable):
     offset: Number | None = None
     """Vertical distance between successive curves in the unit of the axis; default: none."""
     variable: str | None = None
-    """What ``spectrum`` and ``fields`` show; of ``map`` and ``surface`` one of ``g_nl``, ``g_ss``, ``g_sa``,
-    ``G_inj``, ``gap``."""
+    """Variable that ``spectrum`` and ``fields`` show; of ``map`` and ``surface`` one of ``g_nl``, ``g_ss``,
+    ``g_sa``, ``G_inj``, ``gap``."""
     limit: Annotated[Number, Field(gt=0)] | None = None
     """Largest size of a value with a colour of its own in a ``map`` and in that of ``g_sa``. In SI units."""
     energy: NonNegativeEnergy | None = None

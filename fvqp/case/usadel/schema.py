@@ -41,12 +41,12 @@ class LeadTable(Table):
     volume: Volume
     """In which the electrons give heat to the phonons."""
     material: Name | None = None
-    """Of the library, for its ``electron_phonon_coupling``."""
+    """Material of the library, for its ``electron_phonon_coupling``."""
     electron_phonon_coupling: HeatCoupling | None = None
     """Σ of the heat Σ(T⁵ − T0⁵) per volume; default: the material's."""
     resistance: Resistance | None = None
-    """Of the wire to the reservoir of the lead, which takes heat by the law of Wiedemann and Franz; default:
-    no heat goes there."""
+    """Resistance of the wire to the reservoir of the lead, which takes heat by the law of Wiedemann and
+    Franz; default: no heat goes there."""
 
     @model_validator(mode="after")
     def _one_source(self) -> LeadTable:
@@ -64,8 +64,8 @@ class JunctionTable(Table):
     """Normal-state conductance of the whole junction."""
     role: Literal["injector", "detector"]
     temperature: Temperature | None = None
-    """Of the electrons in the normal metal; with ``lead`` of its phonons and reservoir. Default: the swept
-    bath temperature."""
+    """Temperature of the electrons in the normal metal; with ``lead`` that of its phonons and reservoir.
+    Default: the swept bath temperature."""
     bias: Bias | None = None
     """Fixed bias; default: ``sweep.V_inj`` for an injector, ``sweep.V_det`` for a detector."""
     injects: Flag = True
@@ -86,8 +86,8 @@ class ReservoirTable(Table):
     next to it. Spectra with ``spectrum.model = "diffusive"`` start from it; local ones do not know of it, as
     the log then says."""
     voltage: Bias | None = None
-    """Of a normal metal, against the condensate of superconductors (and charge imbalance 0); default: none. A
-    superconducting reservoir cannot have one: its phase would turn with time."""
+    """Voltage of a normal metal, against the condensate of superconductors (and charge imbalance 0); default:
+    none. A superconducting reservoir cannot have one: its phase would turn with time."""
 
 
 class ResistiveInterface(Table):
@@ -139,7 +139,7 @@ class UsadelCollisions(Table):
     """γ_ee = ħ/(Δ0 τ_ee), with τ_ee the time between collisions in the normal state at the Fermi energy
     and T_c."""
     kernel: Literal["fermi_liquid", "diffusive_2d", "diffusive_1d"] | None = None
-    """How the matrix element depends on the energy ω that two electrons exchange: not at all (default), as
+    """Dependence of the matrix element on the energy ω that two electrons exchange: not at all (default), as
     1/ω or as ω^(-3/2) (diffusive electrons in two dimensions or one); it is the same in all at ω = k_BT_c."""
     electron_phonon: Time | None = None
     """τ0 of the material, as Kaplan et al. (1976) define it: collisions with phonons."""
@@ -271,9 +271,9 @@ class UsadelSolver(Table):
     """Solver of the equations."""
 
     method: Literal["auto", "direct", "multigrid", "mumps", "hypre", "gamg"] = "auto"
-    """Of the linear systems: ``direct`` eliminates all energies in one pass, ``multigrid`` is a Krylov method
-    with one multigrid hierarchy for all of them, the others are PETSc's, energy by energy; ``auto`` chooses
-    by size."""
+    """Method for the linear systems: ``direct`` eliminates all energies in one pass, ``multigrid`` is a
+    Krylov method with one multigrid hierarchy for all of them, the others are PETSc's, energy by energy;
+    ``auto`` chooses by size."""
     tolerance: Annotated[Number, Field(gt=0, lt=1)] = 1e-10
     """To which gap and depairing converge, in Δ0."""
     maximum_iterations: Count | None = None

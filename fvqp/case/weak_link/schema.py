@@ -56,7 +56,7 @@ class WeakLinkReservoir(Table):
     gap: NonNegativeEnergy | None = None
     """Zero-temperature gap of its metal; default: that of ``superconductor``. ``"0 eV"``: a normal metal."""
     phase: Angle | None = None
-    """Of its order parameter, such as ``"90 deg"`` or ``"0 rad"``; default: the swept one."""
+    """Phase of its order parameter, such as ``"90 deg"`` or ``"0 rad"``; default: the swept one."""
 
 
 class WeakLinkSpectrum(Table):
@@ -72,7 +72,7 @@ class WeakLinkEnergies(Table):
     maximum: PositiveEnergy
     """The last of them."""
     number: Annotated[int, Field(strict=True, ge=2, le=MAX_ENERGIES)] = 200
-    """Of energies, evenly spaced from 0 on."""
+    """Number of energies, evenly spaced from 0 on."""
 
 
 class WeakLinkSweep(Table):
@@ -82,7 +82,7 @@ class WeakLinkSweep(Table):
     """Phase of the superconducting reservoirs that have none of their own; a list, or
     ``{ from = "0 deg", to = "180 deg", points = 19 }``."""
     temperature: Annotated[tuple[Temperature, ...], AS_LIST, ONCE, Field(min_length=1)]
-    """Of everything."""
+    """Temperatures of the whole device, one after the other."""
 
 
 class WeakLinkOutput(Table):
@@ -97,8 +97,8 @@ class WeakLinkSolver(Table):
     """Solver of the equations."""
 
     method: Literal["auto", "direct", "mumps"] = "auto"
-    """Of the linear systems: ``direct`` eliminates all energies in one pass, ``mumps`` energy by energy;
-    ``auto`` chooses by size."""
+    """Method for the linear systems: ``direct`` eliminates all energies in one pass, ``mumps`` energy by
+    energy; ``auto`` chooses by size."""
     petsc: dict[str, str | int | float | bool] = Field(default_factory=dict)
     """Options of PETSc with the prefix ``fvqp_``: numbers, methods and output to the terminal."""
 

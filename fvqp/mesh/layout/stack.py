@@ -63,7 +63,7 @@ class Layer(_Table):
     size: Positive | None = None
     """Wanted edge of the triangles; default: that of the stack."""
     thickness: Positive | None = None
-    """Of a region of a solid; left out everywhere, the mesh is one of triangles in the plane."""
+    """Thickness of a region of a solid; left out everywhere, the mesh is one of triangles in the plane."""
     z: Length = 0.0
     """Height of the bottom."""
     levels: Levels = 1

@@ -140,7 +140,7 @@ class RothwarfTaylor:
 
     @property
     def breaking_probability(self) -> float:
-        """That a phonon breaks a pair before it escapes, ``1/(1 + τ_B/τ_esc)``."""
+        """Probability that a phonon breaks a pair before it escapes, ``1/(1 + τ_B/τ_esc)``."""
         return 1.0 / (1.0 + self.pair_breaking_time / self.escape_time)
 
     @property

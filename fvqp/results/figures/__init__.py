@@ -44,7 +44,7 @@ LEGEND_LINE = 0.16
 LONGEST_OF_THREE = 16
 """Letters of the entries of a legend that has three columns in print."""
 PRINT_DPI = 600
-"""Of figures of a journal's width, and of the maps in their vector files."""
+"""Resolution of figures of a journal's width, and of the maps in their vector files."""
 INCH = 25.4
 """Millimetres."""
 WIDTHS = {"single": 86.0, "double": 178.0}
@@ -58,7 +58,7 @@ PRINT_LINES = 2.0 / 3.0
 MAX_INSIDE = 3
 """Entries of a legend that may stay in a panel of one column; longer ones are below it."""
 LETTERS_PER_INCH = 13
-"""Of a title, so that it stays inside the figure."""
+"""Letters of a title in an inch, so that it stays inside the figure."""
 _NAME = re.compile(r"\b\w+_\w+\b")
 """A variable in a title, such as g_ss."""
 
