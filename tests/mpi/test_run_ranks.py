@@ -86,6 +86,7 @@ def grouped(groups: int, **more: Any) -> dict[str, Any]:
 
 
 @pytest.mark.ranks(4)
+@pytest.mark.skipif(WORLD.size < 2, reason="groups need ranks")
 def test_groups(folder: Path) -> None:
     more = {
         "output": {"fields": ["mu_Q"], "stored": ["f_T"]},

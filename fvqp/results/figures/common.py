@@ -264,7 +264,7 @@ def draw_curves(
         name = (label if number == 0 else None) if label else ", ".join(named) or None
         lift = (offset or 0.0) * number
         further: dict[str, Any] = {} if style[0] in "kC" else {"color": colours[number]}
-        if len(horizontal) == 1:
+        if len(horizontal) == 1 and "o" not in style:
             further["marker"] = "o"
         heights = (table[row] + lift) / scale
         axes.plot(horizontal, heights, style, linewidth=1.1, markersize=3, label=name, **further)
