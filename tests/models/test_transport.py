@@ -76,10 +76,10 @@ def test_cells_are_solutions_of_their_rate_equations():
         return np.concatenate([found.f.ravel(), found.n.ravel()])
 
     begin = np.concatenate([state.f.ravel(), state.n.ravel()])
-    exact = solve_ivp(rates, (0.0, 0.3), begin, method="Radau", rtol=1e-6, atol=1e-15).y[:, -1]
-    (moment,) = evolve(problem, state, [0.3], method="arkimex", tolerance=1e-5)
+    exact = solve_ivp(rates, (0.0, 0.3), begin, method="Radau", rtol=1e-7, atol=1e-16).y[:, -1]
+    (moment,) = evolve(problem, state, [0.3], method="arkimex", tolerance=1e-6)
     found = np.concatenate([moment.state.f.ravel(), moment.state.n.ravel()])
-    np.testing.assert_allclose(found, exact, rtol=1e-4, atol=1e-12)
+    np.testing.assert_allclose(found, exact, rtol=1e-5, atol=1e-12)
     assert np.abs(found / begin - 1.0).max() > 0.1
 
 

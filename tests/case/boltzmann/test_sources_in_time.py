@@ -54,19 +54,19 @@ def injected(case) -> tuple[np.ndarray, np.ndarray]:
 
 
 BOTH = pytest.mark.parametrize("case", [pytest.param(FILM, id="film"), pytest.param(PLACED, id="body")])
-
-
-@pytest.mark.parametrize(
+FILM_FIRST = pytest.mark.parametrize(
     "case", [pytest.param(FILM, id="film"), pytest.param(PLACED, id="body", marks=pytest.mark.slow)]
 )
+"""The body with the slow tests."""
+
+
+@FILM_FIRST
 def test_a_source_brings_its_power_times_its_duration(case):
     time, found = injected(case)
     np.testing.assert_allclose(found, np.clip(time - 5.0, 0.0, 20.0), rtol=1e-10, atol=2e-9)
 
 
-@pytest.mark.parametrize(
-    "case", [pytest.param(FILM, id="film"), pytest.param(PLACED, id="body", marks=pytest.mark.slow)]
-)
+@FILM_FIRST
 def test_a_source_follows_its_profile_in_time(case):
     time, found = injected(changed(case, {"injections.0.time_profile": "sin(pi*t/(20 ns))^2"}))
     since = np.clip(time - 5.0, 0.0, 20.0)

@@ -98,8 +98,12 @@ def slab_of(velocity: float | None, wall: dict[str, Any], tolerance: float = 1e-
     profile = f"cos({k}*(x - {LENGTH / 2.0}))"
     pulse = {"of": "phonons", "centre": "3 Delta0", "width": "0.5 Delta0", "peak": 0.01, "profile": profile}
     ends = {"left": wall, "right": wall}
-    times = {"start": f"{0.5 / rate} s", "end": f"{2.0 / rate} s", "points_per_decade": 4}
-    times |= {"tolerance": tolerance}
+    times = {
+        "start": f"{0.5 / rate} s",
+        "end": f"{2.0 / rate} s",
+        "points_per_decade": 4,
+        "tolerance": tolerance,
+    }
     return run({"phonons.walls": ends, "initial": {"pulses": [pulse]}, "evolution": times})
 
 
@@ -194,7 +198,7 @@ def test_an_occupation_that_rises() -> None:
         {
             "energies.width": "0.5 Delta0",
             "phonons.walls": {"left": wall, "right": wall},
-            "evolution": {"start": f"{end / 2.0} s", "end": f"{end} s", "tolerance": 1e-2},
+            "evolution": {"start": f"{end / 2.0} s", "end": f"{end} s", "tolerance": 2e-3},
         }
     )
     balanced(found)
@@ -202,7 +206,7 @@ def test_an_occupation_that_rises() -> None:
     x = (np.arange(CELLS) + 0.5) / CELLS * LENGTH
     expected = x * (LENGTH - x) / (2.0 * DIFFUSIVITY * end)
     inside = slice(7, -7)  # the steps of the walls are felt near them
-    np.testing.assert_allclose(behind[inside], np.tile(expected[inside, None], behind.shape[1]), rtol=2.5e-2)
+    np.testing.assert_allclose(behind[inside], np.tile(expected[inside, None], behind.shape[1]), rtol=1e-2)
 
 
 def test_means_in_time() -> None:
