@@ -97,8 +97,8 @@ class Transient:
         )
         self._shift, self._at = 0.0, np.zeros(self._full)
         self._slope = False
-        # What is conserved, and what a change of all unknowns by themselves adds to the counters' rates.
-        self._law = equations.conserved()
+        # At the present Jacobian: what is conserved, and what counters gain where each unknown changes alone.
+        self._law: tuple[Floats, Floats] | None = None
         self._counted_by_all: Floats | None = None
         size = points * self._full[1]
         self._u = PETSc.Vec().createSeq(size)
