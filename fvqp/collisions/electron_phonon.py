@@ -147,9 +147,10 @@ class ElectronPhonon:
         self.phonon_modes = phonon_modes(grid, coupling, modes)
         self._strength = coupling.strength * self.interaction * grid.phonon_energies**2
         self._shares_phonons = evaluation == "graded" or not grid.is_uniform
-        self._prepared: tuple[Floats | None, uniform.Uniform, FourierSums | None] | None = None
+        self._prepared: tuple[BinWeights, uniform.Uniform, FourierSums | None] | None = None
         self._split_shares = split_shares
         self._events: nonuniform.PairTable | None = None
+        self._split: tuple[BinWeights, nonuniform.PairTable] | None = None
 
     @property
     def shares_phonons(self) -> bool:
@@ -157,16 +158,9 @@ class ElectronPhonon:
         return self._shares_phonons
 
     def modes(self, bin_weights: BinWeights) -> Floats:
-        """Phonon modes of every point and cell, ``(cells, K)`` or ``(1, K)``.
-
-        Raises:
-            CaseError: bin weights with shares of phonon modes, on graded sums.
-        """
-        if bin_weights.phonon_shares is None:
-            return self.phonon_modes[None, :]
-        if self._shares_phonons:
-            raise CaseError("collisions: graded sums know no shares of phonon modes; leave them out")
-        return self.phonon_modes * bin_weights.phonon_shares
+        """Phonon modes of every point and cell, ``(cells, K)`` or ``(1, K)``."""
+        shares = bin_weights.phonon_shares
+        return self.phonon_modes[None, :] if shares is None else self.phonon_modes * shares
 
     def chosen(self, bin_weights: BinWeights, f: Floats) -> Evaluation:
         """The evaluation that serves this state."""
@@ -192,14 +186,12 @@ class ElectronPhonon:
 
     def uniform(self, bin_weights: BinWeights) -> uniform.Uniform:
         """Strengths and modes at bin weights; those of the last one are kept."""
-        shares = bin_weights.phonon_shares
-        if self._prepared is None or self._prepared[0] is not shares:
-            factor = 1.0 if shares is None else shares
-            scattering = np.atleast_2d(self._strength * factor)
-            made = uniform.Uniform(
-                scattering, self._strength, self.modes(bin_weights), 2 * self.grid.first + 1
-            )
-            self._prepared = shares, made, None
+        if self._prepared is None or not _same_shares(self._prepared[0], bin_weights):
+            shares, own = bin_weights.phonon_shares, bin_weights.pair_shares
+            scattering = np.atleast_2d(self._strength * (1.0 if shares is None else shares))
+            pairs = self._strength if own is None else self._strength * own[0]
+            made = uniform.Uniform(scattering, pairs, self.modes(bin_weights), 2 * self.grid.first + 1)
+            self._prepared = bin_weights, made, None
         return self._prepared[1]
 
     def transforms(self, bin_weights: BinWeights) -> FourierSums:
@@ -211,9 +203,26 @@ class ElectronPhonon:
         assert self._prepared[2] is not None
         return self._prepared[2]
 
+    def pair_table(self, bin_weights: BinWeights) -> nonuniform.PairTable:
+        """Pairs of bins, and the modes of the phonons that they share, of graded sums at bin weights; those
+        of the last ones with shares of modes are kept.
+
+        Raises:
+            CaseError: shares that differ from cell to cell.
+        """
+        shares, pairs = bin_weights.phonon_shares, bin_weights.pair_shares
+        if shares is None:
+            return self.events
+        if self._split is None or not _same_shares(self._split[0], bin_weights):
+            if len(shares) > 1:
+                raise CaseError("collisions: graded sums have the same shares of phonon modes in all cells")
+            own = None if pairs is None else pairs[0]
+            self._split = bin_weights, nonuniform.with_modes(self.events, shares[0], own)
+        return self._split[1]
+
     @property
     def events(self) -> nonuniform.PairTable:
-        """Pairs of bins and the shares of their phonons, of graded sums."""
+        """Pairs of bins and the shares of their phonons, of graded sums without shares of modes."""
         if self._events is None:
             self._events = nonuniform.collisions(
                 self.grid, self.coupling.strength, self.phonon_modes, self.interaction
@@ -221,6 +230,11 @@ class ElectronPhonon:
             if self._split_shares:
                 self._events = nonuniform.split_shares(self._events, self.grid)
         return self._events
+
+
+def _same_shares(one: BinWeights, other: BinWeights) -> bool:
+    """True where two spectra have the very same shares of phonon modes."""
+    return one.phonon_shares is other.phonon_shares and one.pair_shares is other.pair_shares
 
 
 class ElectronPhononRates(OccupationRates):
@@ -242,7 +256,7 @@ class ElectronPhononRates(OccupationRates):
         elif self._which == "direct":
             self._uniform_sums(uniform.rates, self.n, *out)
         else:
-            self._nonuniform_sums(nonuniform.rates, self._operator.events, self.n, *out)
+            self._nonuniform_sums(nonuniform.rates, self._table, self.n, *out)
         return Pair(self.bin_weights.per_number(out.f), out.n)
 
     def balance(self) -> GainLoss:
@@ -264,7 +278,7 @@ class ElectronPhononRates(OccupationRates):
         """
         out = self._coefficients()
         if self._which == "graded":
-            events = self._operator.events
+            events = self._table
             if collisions != "all":
                 events = nonuniform.some(events, -1.0 if collisions == "scattering" else 1.0)
             self._nonuniform_sums(nonuniform.coefficients, events, self.n, *out)
@@ -300,7 +314,7 @@ class ElectronPhononRates(OccupationRates):
         elif self._batched:
             self._batched_sums(batched.product, n, step_f, step_n, *out)
         else:
-            self._nonuniform_sums(nonuniform.product, self._operator.events, n, step_f, step_n, *out)
+            self._nonuniform_sums(nonuniform.product, self._table, n, step_f, step_n, *out)
         return Pair(self.bin_weights.per_number(out.f), out.n)
 
     def jacobian(self) -> Blocks:
@@ -319,7 +333,7 @@ class ElectronPhononRates(OccupationRates):
         )
         if operator.shares_phonons:
             energies = operator.grid.phonon_energies
-            self._nonuniform_sums(nonuniform.jacobian, operator.events, self.n, energies, *out)
+            self._nonuniform_sums(nonuniform.jacobian, self._table, self.n, energies, *out)
         else:
             state = operator.uniform(weights), weights.dos_weights, weights.pair_weights, self.f, self.n
             least = _WORTH_A_THREAD // bins
@@ -334,11 +348,15 @@ class ElectronPhononRates(OccupationRates):
         weights = self.bin_weights
         if self._operator.shares_phonons:
             out = self._like_state()
-            self._nonuniform_sums(nonuniform.diagonal, self._operator.events, self.n, *out)
+            self._nonuniform_sums(nonuniform.diagonal, self._table, self.n, *out)
             return Pair(weights.per_number(out.f), out.n)
         here, grid = self.gain_loss(), self._operator.uniform(weights)
         own = uniform.pair_self_rate(grid, weights.dos_weights, weights.pair_weights, self.f, self.n)
         return Pair(-(here.in_f + here.out_f + weights.per_number(own)), here.in_n - here.out_n)
+
+    @property
+    def _table(self) -> nonuniform.PairTable:
+        return self._operator.pair_table(self.bin_weights)
 
     def _like_state(self) -> Pair:
         return Pair(np.empty_like(self.f), np.empty_like(self.n))
@@ -364,14 +382,12 @@ class ElectronPhononRates(OccupationRates):
         *rest: object,
     ) -> None:
         """Sums over given collisions in all cells."""
-        self._operator.modes(self.bin_weights)
         state = events, self.bin_weights.dos_weights, self.bin_weights.pair_weights, self.f
         least = _WORTH_A_THREAD // (10 * max(1, events.lower.size))
         share(loop, len(self.f), *state, *rest, least=least)
 
     def _batched_sums(self, loop: Callable, *rest: object) -> None:
         """Sums over all collisions in groups of cells."""
-        self._operator.modes(self.bin_weights)
         weights = self.bin_weights
-        state = self._operator.events, weights.dos_weights, weights.pair_weights, self.f
+        state = self._table, weights.dos_weights, weights.pair_weights, self.f
         share(loop, len(self.f), *state, *rest, least=batched.FEWEST, block=batched.TOGETHER)

@@ -110,9 +110,10 @@ class Localization:
         localized states."""
         return LocalizedRates(self, bin_weights, f, n)
 
-    def emitted(self, captured: Floats, annihilated: Floats) -> Floats:
+    def emitted(self, bin_weights: BinWeights, captured: Floats, annihilated: Floats) -> Floats:
         """``∂n/∂t`` by quasiparticles captured, ``(cells, N)``, and annihilated, ``(cells,)``."""
-        return captured @ self.of_capture + 0.5 * annihilated[:, None] * self.of_pair
+        shares = 1.0 if bin_weights.phonon_shares is None else bin_weights.phonon_shares
+        return (captured @ self.of_capture + 0.5 * annihilated[:, None] * self.of_pair) / shares
 
     def capture_rates(self, bin_weights: BinWeights) -> Floats:
         """Rate of capture of every bin with states, ``(cells or 1, N)``."""
@@ -134,7 +135,7 @@ class LocalizedRates(OccupationRates):
         captured, annihilated = self.bin_weights.number * lost, p.law.rate(self._c)
         out_f = -lost
         out_f[:, self._bin] = (captured.sum(axis=1) - annihilated) / p.states
-        return Pair(out_f, p.emitted(captured, annihilated))
+        return Pair(out_f, p.emitted(self.bin_weights, captured, annihilated))
 
     def gain_loss(self) -> GainLoss:
         p, b, c = self._process, self._bin, self._c
@@ -151,7 +152,7 @@ class LocalizedRates(OccupationRates):
         annihilated = p.law.derivative(self._c) * p.states * step_f[:, b]
         out_f = -lost
         out_f[:, b] = (captured.sum(axis=1) - annihilated) / p.states
-        return Pair(out_f, p.emitted(captured, annihilated))
+        return Pair(out_f, p.emitted(self.bin_weights, captured, annihilated))
 
     def jacobian(self) -> Blocks:
         p, b, f = self._process, self._bin, self.f
@@ -168,6 +169,8 @@ class LocalizedRates(OccupationRates):
         nf[:] = p.of_capture.T * (number * rate * free)[:, None, :]
         nf[:, :, b] = -(number * rate * f) @ p.of_capture
         nf[:, :, b] += 0.5 * (p.states * slope)[:, None] * p.of_pair
+        if self.bin_weights.phonon_shares is not None:
+            nf /= self.bin_weights.phonon_shares[:, :, None]
         return Blocks(ff, np.zeros((cells, bins, points)), nf, np.zeros((cells, points)))
 
     def diagonal(self) -> Pair:

@@ -70,10 +70,12 @@ def collisions(grid: EnergyAxis, strength: float, modes: NDArray, interaction: N
     lower, upper, sign, omega = lower[kept], upper[kept], sign[kept], omega[kept]
     omega = np.clip(omega, points[0], points[-1])
     # Where phonon points lie closer than the possible energies, a phonon spreads over the distance of the
-    # latter; no point is left out then.
+    # latter; no point is left out then. A phonon of the very energy of a point does not.
     # Bins that repeat are each beside much wider ones, over which the phonons of all their pairs lie.
     spread = (np.maximum if grid.step > 0.0 else np.minimum)(widths[lower], widths[upper])
     spread[spread <= (1.0 + 1e-9) * np.interp(omega, points, grid.phonon_widths)] = 0.0
+    after = np.clip(np.searchsorted(points, omega), 1, points.size - 1)
+    spread[np.minimum(np.abs(omega - points[after - 1]), np.abs(omega - points[after])) <= slack] = 0.0
     half = np.minimum(0.5 * spread, np.minimum(omega - points[0], points[-1] - omega))
     ends = np.searchsorted(points, [omega - half, omega + half], side="right")
     cell = np.clip(ends - 1, 0, points.size - 2)
@@ -123,6 +125,29 @@ def split_shares(events: PairTable, grid: EnergyAxis) -> PairTable:
         (grid.energies[upper] + sign * grid.energies[lower]) / grid.phonon_energies[point],
         events.modes,
     )
+
+
+def with_modes(events: PairTable, shares: NDArray, pair_shares: NDArray | None) -> PairTable:
+    """Events where phonon points have other numbers of modes.
+
+    Scattering is as much more frequent as its points have more modes; so are pairs, but for the modes that
+    were split for them (theory: collisions, Eq. threshold-share).
+
+    Args:
+        events: as they are without.
+        shares: modes over those that the points have, ``(K,)``.
+        pair_shares: the same for pairs; None for 1.
+    """
+    counts = np.diff(events.start)
+    pair = np.repeat(np.arange(counts.size), counts)
+    point = events.first[pair] + np.arange(pair.size) - events.start[pair]
+
+    def mean(values: NDArray) -> NDArray:
+        return np.add.reduceat(events.shares * values[point], events.start[:-1])
+
+    pairs = 1.0 if pair_shares is None else mean(pair_shares)
+    factor = events.factor * np.where(events.sign < 0.0, mean(shares), pairs)
+    return events._replace(factor=factor, modes=events.modes * shares)
 
 
 @njit(cache=True)

@@ -12,20 +12,28 @@ Energies are in units of Δ0.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
+from math import prod
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.sparse import csr_array
 from scipy.special import ellipe, ellipk
 
+from fvqp.collisions.pair_sums_nonuniform import collisions
 from fvqp.energy import EnergyAxis
+from fvqp.energy.axis import lowest_bin, lowest_pairs
 from fvqp.energy.bin_weights import BinWeights, Rule, bcs_weights
 from fvqp.kernel_cache import njit
 from fvqp.typing import Floats, Ints
 
-#: Largest phonon energy, in Δ, whose rate of pair breaking is made exact. The sums converge with order 2
-#: there; the rates of single points at 2Δ are wrong by parts that do not depend on the bin width.
+#: Largest phonon energy, in Δ, whose rate of pair breaking is made exact on a uniform axis. The sums there
+#: converge with order 2; the rates of single points at 2Δ are wrong by parts that do not depend on the width.
 HIGHEST = 3.0
+#: Points from 2Δ up whose rate is made exact on a graded axis, those that pairs of the lowest two bins emit.
+#: Farther up errors of the shares have both signs, and modes of wide bins do not fit into the point beneath.
+LOWEST = 3
 #: Bins at the top of the axis that share states which lie beyond their centres.
 TOP = 3
 
@@ -44,36 +52,64 @@ def threshold_shares(grid: EnergyAxis, gap: ArrayLike, rule: Rule = "linear") ->
     not lie between the phonon points.
 
     Args:
-        grid: uniform.
+        grid: uniform, or graded with phonon points that pairs of the lowest bins emit
+            (`EnergyAxis.from_gap`, ``thresholds``).
         gap: Δ ≥ 0, scalar or ``(cells,)``.
         rule: of the bin weights.
     """
     gaps = np.atleast_1d(np.asarray(gap, dtype=np.float64))
-    omega, width = grid.phonon_energies, grid.width
+    omega, widths = grid.phonon_energies, grid.phonon_widths
     bin_weights = bcs_weights(grid, gaps, rule)
-    pairs = np.zeros((gaps.size, omega.size))
-    highest = np.minimum(HIGHEST * gaps, grid.edges[-1] + gaps - TOP * width)
+    highest = np.minimum(HIGHEST * gaps, grid.edges[-1] + gaps - TOP * grid.widths[-1])
     ends = np.searchsorted(omega, highest, side="right")
-    _pair_sums(bin_weights.dos_weights, bin_weights.pair_weights, 2 * grid.first, ends, pairs)
+    if grid.is_uniform:
+        pairs = np.zeros((gaps.size, omega.size))
+        _pair_sums(bin_weights.dos_weights, bin_weights.pair_weights, 2 * grid.first, ends, pairs)
+    else:
+        pairs = np.where(np.arange(omega.size) < ends[:, None], _graded_pair_sums(grid, bin_weights), 0.0)
     made = pairs > 0.0
     first = np.argmax(made, axis=1)
+    if not grid.is_uniform:
+        made &= np.arange(omega.size) < first[:, None] + LOWEST
     split = made.any(axis=1) & (first > 0)
     made &= split[:, None]
     ratio = np.maximum(omega / np.where(split, gaps, 1.0)[:, None], 2.0)
-    exact = width * np.where(split, gaps, 1.0)[:, None] * pair_integral(ratio)
+    exact = widths * np.where(split, gaps, 1.0)[:, None] * pair_integral(ratio)
     shares = np.where(made, pairs / exact, 1.0)
-    beneath = np.maximum(first - 1, 0)
-    missing = ((1.0 - shares) * omega**3).sum(axis=1)
-    shares[np.arange(gaps.size), beneath] += missing / omega[beneath] ** 3
+    beneath, energy = np.maximum(first - 1, 0), omega**3 * widths
+    missing = ((1.0 - shares) * energy).sum(axis=1)
+    shares[np.arange(gaps.size), beneath] += missing / energy[beneath]
     return np.asarray(shares)
+
+
+def shares_of_gaps(grid: EnergyAxis, gaps: Iterable[float], rule: Rule = "linear") -> dict[float, Floats]:
+    """`threshold_shares` ``(K,)`` of gaps that meet in one body; of none where two are closer than two bins,
+    or a graded axis has no phonon points for them.
+
+    Phonon points of a body have one number of modes in all of its cells: the product of these (theory:
+    collisions, section on the threshold of pair breaking).
+    """
+    found = sorted(set(gaps))
+    lowest = np.array([lowest_bin(grid.energies, gap) for gap in found])
+    if not found or np.any(np.diff(lowest) < 2):
+        return {}
+    if not grid.is_uniform:
+        points = np.array([lowest_pairs(grid.energies, gap) for gap in found])
+        if np.abs(points[..., None] - grid.phonon_energies).min(axis=2).max() > 1e-9:
+            return {}
+    return dict(zip(found, threshold_shares(grid, found, rule), strict=True))
+
+
+def product_of_shares(shares: Iterable[Floats]) -> Floats | None:
+    """Modes of the points of a body over those of their shares of the axis; None where that is 1."""
+    found = list(shares)
+    return prod(found[1:], start=found[0]) if found else None
 
 
 def at_threshold(
     grid: EnergyAxis, bin_weights: BinWeights, gap: ArrayLike, rule: Rule = "linear"
 ) -> BinWeights:
-    """Bin weights with phonon modes split at 2Δ; as it is on grids that are not uniform."""
-    if not grid.is_uniform:
-        return bin_weights
+    """Bin weights with phonon modes split at 2Δ."""
     return replace(bin_weights, phonon_shares=threshold_shares(grid, gap, rule))
 
 
@@ -158,6 +194,21 @@ def _carry(before, after, n, out):
         for k in range(low, source):
             total += old[k] * n[c, k]
         out[c, low] = total / new[low]
+
+
+def _graded_pair_sums(grid: EnergyAxis, bin_weights: BinWeights) -> Floats:
+    """``½Σ(s_i s_j + p_i p_j)`` over all bins i and j, with the shares of points in what they emit and as
+    much energy."""
+    ones = np.ones(grid.n_phonon)
+    events = collisions(grid, 1.0, ones, ones)
+    counts = np.diff(events.start)
+    pair = np.repeat(np.arange(counts.size), counts)
+    point = events.first[pair] + np.arange(pair.size) - events.start[pair]
+    emitted = csr_array((events.shares, (point, pair)), shape=(grid.n_phonon, counts.size))
+    s, p = bin_weights.dos_weights, bin_weights.pair_weights
+    both = s[:, events.lower] * s[:, events.upper] + p[:, events.lower] * p[:, events.upper]
+    strength = np.where(events.sign > 0.0, events.factor, 0.0)
+    return np.asarray((emitted @ (strength * both).T).T / grid.phonon_energies**2)
 
 
 @njit(cache=True, nogil=True)

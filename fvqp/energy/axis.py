@@ -206,6 +206,8 @@ class EnergyAxis:
         growth: float = 0.05,
         largest: float = np.inf,
         phonon_maximum: float | None = None,
+        fixed: bool = False,
+        start: float | None = None,
     ) -> EnergyAxis:
         """Bins from the gap up, ``finest`` wide there, that widen as ``growth`` times the distance from it.
 
@@ -214,11 +216,15 @@ class EnergyAxis:
 
         Args:
             maximum: upper end of the bins.
-            gap: the gap, or all gaps that occur: bins are ``finest`` from the smallest to the largest.
+            gap: the gap, or all gaps that occur: bins are ``finest`` from the smallest to the largest, or
+            fixed: at each of them where they stay. A gap is the middle of a bin then, and what pairs of this
+                and the next bin emit are phonon points, so that modes can be split at twice the gap
+                (`fvqp.collisions.threshold`); not of a gap within two bins of the one before.
             finest: bin width at the gap.
             growth: widening with distance; 0.05 makes a bin at a distance of 1 wider by 0.05.
             largest: no bin is wider.
             phonon_maximum: last phonon energy (Debye energy); twice ``maximum`` by default.
+            start: of the bins; by default the smallest gap, or the bin that has it in its middle.
         """
         gaps = np.atleast_1d(np.asarray(gap, dtype=np.float64))
         low, high = float(gaps.min()), float(gaps.max())
@@ -232,9 +238,26 @@ class EnergyAxis:
             )
         if not (np.isfinite(top) and top > 2.0 * finest):
             raise CaseError(f"energy axis: phonon_maximum {top:g} must exceed two of the finest bins")
-        edges = _widening(low, maximum, [(low, high)], finest, growth, largest)
-        zones = [(0.0, 0.0)] + ([(2.0 * low, 2.0 * high)] if 2.0 * low < top else [])
-        return cls(edges, _widening(0.0, top, zones, finest, growth, largest)[1:])
+        if start is None:
+            start = max(low - 0.5 * finest, 0.0) if fixed else low
+        found = sorted(set(gaps.tolist()))
+        zones = [(one, one) for one in found] if fixed else [(start, high)]
+        middles = _apart(found, start, 2.0 * finest) if fixed else []
+        around = [one + side * finest for one in middles for side in (-0.5, 0.5)]
+        breaks = np.unique(np.maximum([start, *around, maximum], start))
+        edges = _widening(breaks, zones, finest, growth, largest)
+        emitted = [lowest_pairs(0.5 * (edges[1:] + edges[:-1]), one) for one in middles]
+        emitted = [points for points in emitted if points[-1] + finest < top]
+        if not emitted:
+            zones = [(0.0, 0.0)] + ([(2.0 * start, 2.0 * high)] if 2.0 * start < top else [])
+            return cls(edges, _widening(np.array([0.0, top]), zones, finest, growth, largest)[1:])
+        zones = [(0.0, 0.0), *((points[0], points[-1]) for points in emitted)]
+        starts, ends = [0.0, *(points[-1] for points in emitted)], [*(points[0] for points in emitted), top]
+        between = [
+            _widening(np.array(stretch), zones, finest, growth, largest)
+            for stretch in zip(starts, ends, strict=True)
+        ]
+        return cls(edges, np.unique(np.concatenate([*between, *emitted]))[1:])
 
     @classmethod
     def stepped(
@@ -264,10 +287,10 @@ class EnergyAxis:
         finest = FOOT * step
         if not (np.isfinite(top) and top > 2.0 * gap + finest):
             raise CaseError(f"energy axis: phonon_maximum {top:g} must exceed twice the gap {gap:g}")
-        foot = _widening(0.0, step, [(0.0, 0.0)], finest, WIDENING, width)[:-1]
+        foot = _widening(np.array([0.0, step]), [(0.0, 0.0)], finest, WIDENING, width)[:-1]
         edges = gap + np.append((np.arange(number)[:, None] * step + foot).ravel(), number * step)
         below, above = (
-            _widening(0.0, end, [(0.0, 0.0)], finest, WIDENING, 0.5 * min(width, step))
+            _widening(np.array([0.0, end]), [(0.0, 0.0)], finest, WIDENING, 0.5 * min(width, step))
             for end in (2.0 * gap, top - 2.0 * gap)
         )
         points = np.concatenate([(2.0 * gap - below)[-2:0:-1], 2.0 * gap + above])
@@ -331,16 +354,41 @@ class EnergyAxis:
 
 
 def _widening(
-    low: float,
-    high: float,
+    breaks: Floats,
     zones: list[tuple[float, float]],
     finest: float,
     growth: float,
     largest: float,
 ) -> Floats:
-    """Points from ``low`` to ``high`` that are ``finest`` apart in the zones and less close beside them."""
+    """Points from the first to the last of ``breaks``, which are points themselves, that are ``finest`` apart
+    in the zones and less close beside them."""
     fine = [Zone(start, end, finest) for start, end in zones]
-    return Spacing(fine, growth, high + finest, largest).points(np.array([low, high]))
+    return Spacing(fine, growth, breaks[-1] + finest, largest).points(breaks)
+
+
+def _apart(gaps: list[float], start: float, distance: float) -> list[float]:
+    """Gaps > 0 in the order given that are farther than ``distance`` from the one before, from the start of
+    the bins on."""
+    out: list[float] = []
+    for gap in gaps:
+        if (
+            gap > 0.0
+            and gap - 0.25 * distance >= start * (1.0 - 1e-12)
+            and (not out or gap - out[-1] > distance)
+        ):
+            out.append(gap)
+    return out
+
+
+def lowest_pairs(energies: Floats, gap: float) -> Floats:
+    """What pairs of the lowest two bins at a gap emit, three phonon energies."""
+    one, other = energies[lowest_bin(energies, gap) :][:2]
+    return np.array([2.0 * one, one + other, 2.0 * other])
+
+
+def lowest_bin(energies: Floats, gap: float) -> int:
+    """The lowest bin that holds states of a gap where they are shared between the middles of bins."""
+    return max(int(np.searchsorted(energies, gap * (1.0 + 1e-12), side="right")) - 1, 0)
 
 
 def _positive(name: str, value: float) -> None:

@@ -35,12 +35,15 @@ class BinWeights:
             where that is 1, as in BCS theory (theory: eliashberg, Eq. eli-number).
         phonon_shares: phonon modes of every point over those of its share of the axis, ``(cells, K)`` or
             ``(1, K)``, see `fvqp.collisions.threshold`; None where that is 1.
+        pair_shares: the part of these in which modes were not split for the pairs of this spectrum,
+            ``(1, K)``: pairs break that much more often in them; None where that is 1.
     """
 
     dos_weights: Floats
     pair_weights: Floats
     renormalization: Floats | None = None
     phonon_shares: Floats | None = None
+    pair_shares: Floats | None = None
 
     def __post_init__(self) -> None:
         states = np.atleast_2d(np.ascontiguousarray(self.dos_weights, dtype=np.float64))
@@ -79,8 +82,9 @@ class BinWeights:
         """Return the weights of some cells; all if they share one row."""
         if len(self.dos_weights) == 1:
             return self
-        more = (None if part is None else part[cells] for part in (self.renormalization, self.phonon_shares))
-        return BinWeights(self.dos_weights[cells], self.pair_weights[cells], *more)
+        more = (self.renormalization, self.phonon_shares, self.pair_shares)
+        parts = (part if part is None or len(part) == 1 else part[cells] for part in more)
+        return BinWeights(self.dos_weights[cells], self.pair_weights[cells], *parts)
 
 
 def bcs_weights(axis: EnergyAxis, gap: ArrayLike, rule: Rule = "linear") -> BinWeights:

@@ -9,6 +9,7 @@ import pytest
 
 from fvqp.collisions import Coupling, ElectronPhonon, PhotonDrive, thermal
 from fvqp.collisions.sources import PhononEscape
+from fvqp.collisions.threshold import threshold_shares
 from fvqp.energy import EnergyAxis
 from fvqp.models.boltzmann import BoltzmannProblem, Medium, balanced_state, evolve, separate_cells
 
@@ -31,7 +32,8 @@ def aluminium(bins_per_gap: int, rate: float, bath: float) -> BoltzmannProblem:
 
 
 def cell(grid: EnergyAxis, processes=None) -> BoltzmannProblem:
-    medium = Medium(ElectronPhonon(grid, COUPLING, "direct"), processes=processes or {}, splits_phonons=True)
+    collisions, shares = ElectronPhonon(grid, COUPLING, "direct"), threshold_shares(grid, 1.0)[0]
+    medium = Medium(collisions, processes=processes or {}, phonon_shares=shares)
     return BoltzmannProblem(separate_cells(), grid, medium)
 
 

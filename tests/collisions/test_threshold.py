@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.integrate import quad
@@ -18,11 +20,20 @@ from fvqp.collisions import (
     quasiparticle_energy,
     thermal,
 )
-from fvqp.collisions.threshold import at_threshold, broken_pairs, carried_phonons, first_of_pairs
+from fvqp.collisions.threshold import (
+    at_threshold,
+    broken_pairs,
+    carried_phonons,
+    first_of_pairs,
+    product_of_shares,
+    shares_of_gaps,
+    threshold_shares,
+)
 from fvqp.energy import EnergyAxis, bcs_weights
+from fvqp.energy.axis import lowest_bin
 from fvqp.errors import CaseError
 from fvqp.gap import SelfConsistentGap
-from fvqp.models.boltzmann import BoltzmannProblem, Medium, balanced_state, separate_cells
+from fvqp.models.boltzmann import BoltzmannProblem, Medium, balanced_state, evolve, separate_cells
 
 COUPLING = Coupling(1.764, 0.05)
 GRID = EnergyAxis.uniform(0.1, 4.0)
@@ -111,7 +122,8 @@ def trapped(width: float, moves: bool) -> float:
         "escape": PhononEscape(grid, COUPLING, 5.0 * COUPLING.pair_breaking_time, bath.n),
     }
     gap = SelfConsistentGap(grid, splits_phonons=True) if moves else 1.0
-    medium = Medium(operator, gap, processes=processes, splits_phonons=not moves)
+    shares = None if moves else threshold_shares(grid, 1.0)[0]
+    medium = Medium(operator, gap, processes=processes, phonon_shares=shares)
     problem = BoltzmannProblem(separate_cells(), grid, medium)
     state = balanced_state(problem, problem.thermal(0.25)).state
     return problem.ledger(state).number
@@ -174,14 +186,89 @@ def test_pairs_of_phonons(rule):
     np.testing.assert_allclose(*ratios, atol=1e-12)
 
 
+def graded(width: float, growth: float, gap: float | tuple[float, ...] = 1.0) -> EnergyAxis:
+    return EnergyAxis.from_gap(5.0, gap=gap, finest=width, growth=growth, fixed=True)
+
+
+@pytest.mark.parametrize("gap", [1.0, 0.7])
+@pytest.mark.parametrize("width", [0.08, 0.02])
+def test_pair_breaking_at_the_threshold_on_a_graded_axis(width, gap):
+    """The points that pairs of the lowest bins emit break pairs at their exact rates, and energy is kept."""
+    grid = graded(width, 0.15, gap)
+    bin_weights = at_threshold(grid, bcs_weights(grid, gap), gap)
+    few, empty = np.full((1, grid.n_phonon), 1e-8), np.zeros((1, grid.n))
+    rates = inverse_lifetimes(ElectronPhonon(grid, COUPLING), bin_weights, empty, few).pair_breaking[0]
+    first = np.searchsorted(grid.phonon_energies, 2.0 * grid.energies[0] * (1.0 - 1e-9))
+    np.testing.assert_allclose(
+        grid.phonon_energies[first : first + 3],
+        [2.0 * grid.energies[0], grid.energies[:2].sum(), 2.0 * grid.energies[1]],
+        rtol=1e-12,
+    )
+    for k in range(first, first + 3):
+        omega = max(grid.phonon_energies[k] / gap, 2.0 * (1.0 + 1e-12))
+        exact = gap * breaking_rate(omega) / COUPLING.pair_breaking_time
+        assert rates[k] == pytest.approx(exact, rel=1e-6)
+    assert np.all(rates[:first] == 0.0)
+    energy = grid.phonon_energies**3 * grid.phonon_widths
+    assert bin_weights.phonon_shares[0] @ energy == pytest.approx(energy.sum(), rel=1e-13)
+    assert np.all(bin_weights.phonon_shares > 0.0)
+
+
+@pytest.mark.parametrize(("width", "growth"), [(0.08, 0.15), (0.02, 0.1)])
+def test_decay_under_trapped_phonons_on_a_graded_axis(width, growth):
+    """Cold quasiparticles decay as Rothwarf and Taylor say, at 1/(1 + τ_l/τ_B) of the rate without trapping;
+    where points at 2Δ stand for modes on both sides, up to twice as fast."""
+    grid, trapping = graded(width, growth), 10.0
+    operator = ElectronPhonon(grid, COUPLING)
+    broken = COUPLING.pair_breaking_time / breaking_rate(2.0 * (1.0 + 1e-9))
+    processes = {"escape": PhononEscape(grid, COUPLING, trapping * broken)}
+    ratios = []
+    for shares in (threshold_shares(grid, 1.0)[0], None):
+        medium = Medium(operator, 1.0, processes=processes, phonon_shares=shares)
+        problem = BoltzmannProblem(separate_cells(), grid, medium)
+        state = problem.state(1e-3 * np.exp(-(grid.energies - 1.0) / 0.02)[None, None], 0.0)
+        early, late = evolve(problem, state, [1e3, 1e4], tolerance=1e-3)
+        rate = (1.0 / late.ledger.number - 1.0 / early.ledger.number) / (late.time - early.time)
+        ratios.append(rate * (1.0 + trapping) / (8.0 * COUPLING.strength))
+    assert ratios[0] == pytest.approx(1.0, abs=0.02)
+    assert ratios[1] > 1.1
+
+
+def test_gaps_of_a_body():
+    """Points have one number of modes in a body of two gaps and a normal part: pairs of each gap break at
+    their exact rates above it, and a normal metal takes as much energy of phonons around 2Δ as it does
+    without the split."""
+    gaps = (1.0, 0.6)
+    grid = graded(0.04, 0.1, (0.0, *gaps))
+    shares = shares_of_gaps(grid, gaps)
+    total = product_of_shares(shares.values())
+    few, empty = np.full((1, grid.n_phonon), 1e-8), np.zeros((1, grid.n))
+    operator = ElectronPhonon(grid, COUPLING)
+
+    def broken(gap: float) -> np.ndarray:
+        others = product_of_shares(part for own, part in shares.items() if own != gap)
+        bin_weights = replace(bcs_weights(grid, gap), phonon_shares=total[None], pair_shares=others[None])
+        return inverse_lifetimes(operator, bin_weights, empty, few).pair_breaking[0]
+
+    for gap in gaps:
+        one, other = grid.energies[lowest_bin(grid.energies, gap) :][:2]
+        for omega in (2.0 * one, one + other, 2.0 * other):
+            exact = gap * breaking_rate(max(omega / gap, 2.0 + 1e-12)) / COUPLING.pair_breaking_time
+            k = np.argmin(np.abs(grid.phonon_energies - omega))
+            assert broken(gap)[k] == pytest.approx(exact, rel=1e-6)
+    plain = inverse_lifetimes(operator, bcs_weights(grid, 0.0), empty, few).pair_breaking[0]
+    around = np.abs(grid.phonon_energies - 2.0) < 0.3
+    energy = operator.phonon_modes * grid.phonon_energies * around
+    assert (energy * total) @ broken(0.0) == pytest.approx(energy @ plain, rel=2e-3)
+    assert shares_of_gaps(grid, (1.0, 0.99)) == {}
+
+
 def test_where_modes_are_not_split():
     bin_weights = at_threshold(GRID, bcs_weights(GRID, GAPS), GAPS)
     operator = ElectronPhonon(GRID, COUPLING, "graded")
     f, n = (part * np.ones((5, 1)) for part in thermal(GRID, 0.2))
-    with pytest.raises(CaseError, match="graded sums know no shares of phonon modes"):
+    with pytest.raises(CaseError, match="graded sums have the same shares of phonon modes in all cells"):
         _ = operator.at(bin_weights, f, n).rates
-    with pytest.raises(CaseError, match="graded sums do not split phonon modes"):
+    with pytest.raises(CaseError, match="graded sums do not split phonon modes at twice a gap that follows"):
         moves = SelfConsistentGap(GRID, splits_phonons=True)
         BoltzmannProblem(separate_cells(), GRID, Medium(operator, moves))
-    graded = EnergyAxis.from_gap(4.0, gap=1.0, finest=0.1)
-    assert at_threshold(graded, bcs_weights(graded, 1.0), 1.0).phonon_shares is None

@@ -7,6 +7,7 @@ import pytest
 
 from fvqp.collisions import Coupling, ElectronPhonon, PhotonDrive, thermal
 from fvqp.collisions.sources import PhononEscape
+from fvqp.collisions.threshold import threshold_shares
 from fvqp.energy import EnergyAxis
 from fvqp.errors import CaseError
 from fvqp.models.boltzmann import BoltzmannProblem, Medium, balanced_state, separate_cells
@@ -20,7 +21,8 @@ BATH = thermal(GRID, 0.08)
 
 def problem(drive: PhotonDrive, cells: int = 1) -> BoltzmannProblem:
     processes = {"drive": drive, "escape": PhononEscape(GRID, COUPLING, 4e-4, BATH.n)}
-    medium = Medium(ElectronPhonon(GRID, COUPLING), processes=processes, splits_phonons=True)
+    shares = threshold_shares(GRID, 1.0)[0]
+    medium = Medium(ElectronPhonon(GRID, COUPLING), processes=processes, phonon_shares=shares)
     return BoltzmannProblem(separate_cells(cells), GRID, medium)
 
 

@@ -9,6 +9,7 @@ from thermal_gaps import thermal_gap
 
 from fvqp.collisions import Coupling, ElectronPhonon, Localization, PhotonDrive, thermal
 from fvqp.collisions.sources import PhononEscape
+from fvqp.collisions.threshold import threshold_shares
 from fvqp.energy import EnergyAxis, bcs_weights
 from fvqp.errors import CaseError, ConvergenceError
 from fvqp.gap import SelfConsistentGap
@@ -37,7 +38,8 @@ def operator(bins: int = 40, start: float = 1.0, name: str = "direct") -> Electr
 def cells(collisions: ElectronPhonon, processes=None, *, gap=1.0, number: int = 1) -> BoltzmannProblem:
     """Cells of one medium, whose phonon modes are split at 2Δ where the gap stays."""
     splits = not isinstance(gap, SelfConsistentGap) and not collisions.shares_phonons
-    medium = Medium(collisions, gap, processes=processes or {}, splits_phonons=splits)
+    shares = threshold_shares(collisions.grid, gap)[0] if splits else None
+    medium = Medium(collisions, gap, processes=processes or {}, phonon_shares=shares)
     return BoltzmannProblem(separate_cells(number), collisions.grid, medium)
 
 

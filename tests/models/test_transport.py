@@ -12,6 +12,7 @@ from shells import shell_mesh
 
 from fvqp.collisions import Coupling, ElectronPhonon, PhononEscape, thermal
 from fvqp.collisions.sources import Gaussian, QuasiparticleInjection
+from fvqp.collisions.threshold import threshold_shares
 from fvqp.energy import EnergyAxis
 from fvqp.errors import CaseError
 from fvqp.gap import SelfConsistentGap
@@ -64,7 +65,7 @@ def test_cells_are_solutions_of_their_rate_equations():
     escape = {"escape": PhononEscape(grid, collisions.coupling, 0.5, bath.n)}
     line = shape_mesh("grid1d", nx=2, Lx=2e-6, comm=SELF)
     media = [
-        ([0], Medium(collisions, 1.0, processes=escape, splits_phonons=True)),
+        ([0], Medium(collisions, 1.0, processes=escape, phonon_shares=threshold_shares(grid, 1.0)[0])),
         ([1], Medium(collisions, 1.2, density=2.0)),
     ]
     problem = BoltzmannProblem(line, grid, media)
@@ -93,9 +94,10 @@ def test_modes_split_at_twice_the_gap_in_a_film(follows):
 
     def film(splits: bool) -> BoltzmannProblem:
         gap = SelfConsistentGap(GRID, splits_phonons=splits) if follows else 0.97
-        fixed = splits and not follows
-        medium = Medium(COLLISIONS, gap, processes={"made": made}, splits_phonons=fixed, **moves)
-        other = Medium(COLLISIONS, 0.6, splits_phonons=splits, **moves)
+        here, there = threshold_shares(GRID, [0.97, 0.6])
+        mine = here if splits and not follows else None
+        medium = Medium(COLLISIONS, gap, processes={"made": made}, phonon_shares=mine, **moves)
+        other = Medium(COLLISIONS, 0.6, phonon_shares=there if splits else None, **moves)
         media = [([0], medium), ([1], other)]
         return BoltzmannProblem(line, GRID, media, quasiparticles=Diffusion())
 
@@ -110,16 +112,23 @@ def test_modes_split_at_twice_the_gap_in_a_film(follows):
     assert not follows or abs(moment.state.gap[0] - state.gap[0]) > 1e-3
 
 
-def test_modes_that_move_are_not_split():
+def test_modes_that_move_are_split_alike():
     line = shape_mesh("grid1d", nx=2, Lx=2e-6, comm=SELF)
-    medium = Medium(COLLISIONS, 1.0, sound_velocity=1e-3, phonon_free_path=1e-7, splits_phonons=True)
-    with pytest.raises(CaseError, match="phonons: modes that are split at 2Δ belong to phonons that stay"):
+    moves = {"sound_velocity": 1e-3, "phonon_free_path": 1e-7}
+    medium = Medium(COLLISIONS, SelfConsistentGap(GRID, splits_phonons=True), **moves)
+    with pytest.raises(CaseError, match="split at 2Δ of a gap that follows belong to phonons that stay"):
         BoltzmannProblem(line, GRID, medium, phonons=Diffusion())
-    with pytest.raises(CaseError, match="splits_phonons is for a fixed BCS gap"):
-        Medium(COLLISIONS, SelfConsistentGap(GRID), splits_phonons=True)
-    graded = ElectronPhonon(GRID, COLLISIONS.coupling, "graded")
-    with pytest.raises(CaseError, match="graded sums do not split phonon modes"):
-        BoltzmannProblem(line, GRID, Medium(graded, splits_phonons=True))
+    shares = threshold_shares(GRID, 1.0)[0]
+    with pytest.raises(CaseError, match="phonon_shares are those of fixed gaps"):
+        Medium(COLLISIONS, SelfConsistentGap(GRID), phonon_shares=shares)
+    media = [
+        ([0], Medium(COLLISIONS, 1.0, phonon_shares=shares, **moves)),
+        ([1], Medium(COLLISIONS, 1.0, **moves)),
+    ]
+    with pytest.raises(CaseError, match="phonon_shares differ between media that phonons move through"):
+        BoltzmannProblem(line, GRID, media, phonons=Diffusion())
+    with pytest.raises(CaseError, match="shares of modes must be one positive number for each of"):
+        BoltzmannProblem(line, GRID, Medium(COLLISIONS, 1.0, phonon_shares=shares[1:]))
 
 
 def test_diffusion_between_gaps_keeps_energy_and_bounds():

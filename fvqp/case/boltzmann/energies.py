@@ -22,6 +22,7 @@ class AxisLimits(NamedTuple):
         width, maximum: of bins, and end of the last one.
         lowest, highest: gaps that it holds.
         phonons: largest phonon energy; None for all that collisions can emit.
+        fixed: the gaps, if none of them moves or varies in space.
     """
 
     width: float
@@ -29,6 +30,7 @@ class AxisLimits(NamedTuple):
     lowest: float
     highest: float
     phonons: float | None
+    fixed: tuple[float, ...] = ()
 
 
 def energy_axis(
@@ -112,7 +114,8 @@ def axis_limits(
             f"{key}.maximum: {maximum:.4g} Delta0 leaves no room above a gap of {highest:.4g} Delta0; "
             'expected several Delta0, such as "4 Delta0"'
         )
-    return AxisLimits(width, maximum, lowest, highest, top)
+    fixed = () if follows or warm or energies.lowest_gap is not None else tuple(sorted(set(gaps)))
+    return AxisLimits(width, maximum, lowest, highest, top, fixed)
 
 
 def spaced_axis(energies: Energies, source: str, limits: AxisLimits, *, below: int = 1) -> EnergyAxis:
@@ -123,7 +126,7 @@ def spaced_axis(energies: Energies, source: str, limits: AxisLimits, *, below: i
         below: bins below the lowest gap: where a gap is below the middle of its bin, the bin beneath holds
             states too.
     """
-    width, maximum, lowest, highest, top = limits
+    width, maximum, lowest, highest, top, fixed = limits
     spacing, bins = energies.spacing or "uniform", (maximum - lowest) / width
     if spacing == "uniform" and bins > MAX_BINS:
         raise CaseError(
@@ -136,7 +139,13 @@ def spaced_axis(energies: Energies, source: str, limits: AxisLimits, *, below: i
             return EnergyAxis.uniform(width, maximum, start=start, phonon_maximum=top)
         growth = 0.05 if energies.growth is None else energies.growth
         return EnergyAxis.from_gap(
-            maximum, gap=(start, highest), finest=width, growth=growth, phonon_maximum=top
+            maximum,
+            gap=fixed or (lowest, highest),
+            finest=width,
+            growth=growth,
+            phonon_maximum=top,
+            fixed=bool(fixed),
+            start=None if fixed and below == 1 else start,
         )
     except CaseError as error:
         raise CaseError(f"{source}: energies: {error}") from None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import logging
+from collections.abc import Iterable
 from functools import cached_property
 from itertools import chain
 
@@ -26,7 +27,7 @@ from fvqp.case.quantities import SPACE
 from fvqp.case.scales import Units
 from fvqp.case.space import InSpace
 from fvqp.collisions import Coupling, ElectronPhonon, Pair, PhononEscape, Process, phonon_modes, thermal
-from fvqp.collisions.threshold import at_threshold
+from fvqp.collisions.threshold import product_of_shares, shares_of_gaps
 from fvqp.energy import BinWeights, EnergyAxis, bcs_weights
 from fvqp.energy.bin_weights import Rule
 from fvqp.errors import CaseError
@@ -59,7 +60,8 @@ NARROWEST_ON_SHELLS = 1.0
 class MediaBuilder:
     """Media of a case, at a temperature of its bath and a strength of its drives.
 
-    Phonon modes of a film, which stay where they are, are split at twice the gap where collisions permit.
+    Phonon modes are split at twice the gap: in a body that of its regions where it stays, in a film of any
+    gap on a uniform axis.
 
     Attributes:
         grid: energies.
@@ -121,17 +123,34 @@ class MediaBuilder:
         mesh = self.mesh
         self._require_reached()
         left = np.ones(mesh.n_cells, dtype=bool)
-        out = []
+        places = []
         named = [process.regions for _, process in given_processes(self._case) if process.own_cells]
         own = dict.fromkeys(chain.from_iterable(named), Region()) | self._case.regions
         for name, region in own.items():
             cells = np.asarray(mesh.regions[name], dtype=np.int64)
             left[cells] = False
-            out.append((cells, self._medium(name, region, cells)))
+            places.append((cells, name, region))
         rest = np.flatnonzero(left)
         if mesh.comm.allreduce(len(rest)):
-            out.append((rest, self._medium("", Region(), rest)))
-        return out
+            places.append((rest, "", Region()))
+        shares = self._shares_of_gaps((name, region) for _, name, region in places)
+        return [(cells, self._medium(name, region, cells, shares)) for cells, name, region in places]
+
+    def _shares_of_gaps(self, places: Iterable[tuple[str, Region]]) -> dict[float, Floats]:
+        """Phonon modes split at twice every gap, where all gaps stay and energies permit it; else none."""
+        case = self._case
+        if self.grid.step > 0.0 or case.gap_profile is not None or not case.collisions.inelastic:
+            return {}
+        gaps = set()
+        for name, region in places:
+            if region.insulator:
+                continue
+            here = self._material(name)
+            gap = stationary_gap(case, self._units, here, region)
+            if gap is None or here.spectrum.temperature is not None:
+                return {}
+            gaps.add(gap)
+        return shares_of_gaps(self.grid, gaps - {0.0}, self.rule)
 
     def thermal(self, temperature: float) -> Pair:
         """Return occupations at a temperature in kelvin, ``(1, N)`` and ``(1, K)``."""
@@ -200,7 +219,7 @@ class MediaBuilder:
         """Return the material of a region, unless it is an insulator."""
         return self._own.get(name, self._reference)
 
-    def _medium(self, name: str, region: Region, cells: Ints) -> Medium:
+    def _medium(self, name: str, region: Region, cells: Ints, shares: dict[float, Floats]) -> Medium:
         case, units = self._case, self._units
         time = units.time
         here = self._material(name)
@@ -241,14 +260,15 @@ class MediaBuilder:
             phonon_free_path=region.phonon_free_path or phonons.free_path or np.inf,
             processes=self._processes(name, region, cells, coupling, density, phonon),
             rule=self.rule,
-            splits_phonons=self._splits and not follows and spectrum is None,
+            phonon_shares=product_of_shares(shares.values()),
+            pair_shares=product_of_shares(part for own, part in shares.items() if own != gap),
         )
         check_motion(case, units, name, region, medium, self.mesh, cells)
         return medium
 
     @property
     def _splits(self) -> bool:
-        """True if phonon modes are split at twice the gap."""
+        """True if phonon modes are split at twice a gap that follows."""
         return self._film and self.grid.is_uniform and self._evaluation == "direct"
 
     def _spectrum(self, here: CaseMaterial) -> BinWeights | None:
@@ -256,10 +276,6 @@ class MediaBuilder:
         if here not in self._spectra:
             case, unit = self._case, self._units.energy
             found = here.fixed_spectrum(self.grid, self.rule, case.gap, unit)
-            if found is not None and self._splits and here.spectrum.temperature is None:
-                gap = stationary_gap(case, self._units, here, Region())
-                assert gap is not None
-                found = at_threshold(self.grid, found, gap, self.rule)
             self._spectra[here] = found
         return self._spectra[here]
 

@@ -147,8 +147,10 @@ class Energies(Table):
     under photons below twice the gap where they are possible, ``uniform`` otherwise."""
     width: PositiveEnergy
     """Width of the bins (the finest if graded, the widest of steps); a tenth of k_BT resolves thermal
-    distributions. Where phonon modes are not split at twice the gap (graded axes, transport), densities of
-    films that keep their phonons are up to 6 % off then, in first order."""
+    distributions. Where phonon modes are not split at twice the gap (a gap that follows on a graded axis or
+    in transport, or varies in space), densities of films that keep their phonons are up to 6 % off then,
+    in first order. Quasiparticles that diffuse for long gather at the gap: graded axes with a width of
+    0.002 Δ0 there and a growth of 0.2 resolve them."""
     growth: PositiveNumber | None = None
     """Graded: widening with the distance from the gap; default 0.05."""
     lowest_gap: PositiveEnergy | None = None

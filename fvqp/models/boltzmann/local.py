@@ -83,13 +83,10 @@ class LocalProcesses:
         for one in media:
             here = volume[one.rows, None]
             self.weight_n[one.rows] = here * one.modes
-            if not one.has_quasiparticles:
-                none = np.zeros((1, grid.n))
-                self.bin_weights.append(BinWeights(none, none))
-                continue
             self.bin_weights.append(one.bin_weights(gap[one.owned]))
-            self.weight_f[one.rows] = here * one.number(self.bin_weights[-1])
-            self.mobile[one.rows] = here * one.medium.density * self.bin_weights[-1].number
+            if one.has_quasiparticles:
+                self.weight_f[one.rows] = here * one.number(self.bin_weights[-1])
+                self.mobile[one.rows] = here * one.medium.density * self.bin_weights[-1].number
             shares = self.bin_weights[-1].phonon_shares
             if shares is not None:
                 self.weight_n[one.rows] *= shares

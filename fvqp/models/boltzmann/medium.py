@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from mpi4py import MPI
@@ -11,7 +11,6 @@ from numpy.typing import ArrayLike
 
 from fvqp.collisions import ElectronPhonon, GainLoss, Process, relative_velocity
 from fvqp.collisions.electron_phonon import Collisions
-from fvqp.collisions.threshold import at_threshold
 from fvqp.energy import BinWeights, EnergyAxis, bcs_weights
 from fvqp.energy.bin_weights import Rule
 from fvqp.errors import CaseError
@@ -40,9 +39,10 @@ class Medium:
         processes: sources, drives, escape and localization by name; their rows are the medium's owned cells.
             Those with states of their own need a fixed gap that is one number.
         rule: how states are counted, see `bcs_weights`.
-        splits_phonons: phonon modes are split at 2Δ of a fixed BCS gap (`fvqp.collisions.threshold`), on
-            a uniform axis. A spectrum has its own ``phonon_shares``, a gap that follows its own
-            ``splits_phonons``.
+        phonon_shares: phonon modes of every point over those of its share of the axis, ``(K,)``: split at 2Δ
+            of the fixed gaps of a body (`fvqp.collisions.threshold`), and where phonons move the same in all
+            media. A gap that follows has its own ``splits_phonons``.
+        pair_shares: the part of these that is not due to the gap of this medium, see `BinWeights`.
 
     Raises:
         CaseError: numbers out of range, or parts that do not go together.
@@ -59,7 +59,8 @@ class Medium:
     phonon_free_path: ArrayLike = np.inf
     processes: Mapping[str, Process] = field(default_factory=dict)
     rule: Rule = "linear"
-    splits_phonons: bool = False
+    phonon_shares: Floats | None = None
+    pair_shares: Floats | None = None
 
     def __post_init__(self) -> None:
         for name in ("density", "free_path", "phonon_free_path"):
@@ -85,12 +86,9 @@ class Medium:
                 raise CaseError("medium: localized quasiparticles need one fixed gap")
             if process.diffusivity > 0.0 and np.isinf(self.free_path):  # type: ignore[attr-defined]
                 raise CaseError("medium: localized quasiparticles that hop need a finite free path")
-        if self.splits_phonons and (
-            self.gap is None or self.spectrum is not None or isinstance(self.gap, SelfConsistentGap)
-        ):
+        if self.phonon_shares is not None and isinstance(self.gap, SelfConsistentGap):
             raise CaseError(
-                "medium: splits_phonons is for a fixed BCS gap; a spectrum has its own phonon_shares, a "
-                "gap that follows its own splits_phonons"
+                "medium: phonon_shares are those of fixed gaps; a gap that follows has its own splits_phonons"
             )
 
 
@@ -143,9 +141,13 @@ class MediumCells:
 
         if self.splits_phonons and (medium.collisions is None or medium.collisions.shares_phonons):
             raise CaseError(
-                "medium: graded sums do not split phonon modes at twice the gap; choose "
+                "medium: graded sums do not split phonon modes at twice a gap that follows; choose "
                 "splits_phonons=False, or direct sums on a uniform axis"
             )
+        self.phonon_shares, self._pair_shares = (
+            None if given is None else self._shares(given)
+            for given in (medium.phonon_shares, medium.pair_shares)
+        )
 
     @property
     def has_quasiparticles(self) -> bool:
@@ -158,11 +160,17 @@ class MediumCells:
 
     @property
     def splits_phonons(self) -> bool:
-        """True if phonon modes are split at 2Δ."""
-        if self.self_consistent is not None:
-            return self.self_consistent.splits_phonons
-        spectrum = self.medium.spectrum
-        return self.medium.splits_phonons or (spectrum is not None and spectrum.phonon_shares is not None)
+        """True if phonon modes are split at 2Δ of a gap that follows."""
+        return self.self_consistent is not None and self.self_consistent.splits_phonons
+
+    def _shares(self, given: Floats) -> Floats:
+        shares = np.asarray(given, dtype=np.float64)
+        if shares.shape != (self.grid.n_phonon,) or not np.all(shares > 0.0):
+            raise CaseError(
+                f"medium: shares of modes must be one positive number for each of {self.grid.n_phonon} "
+                "phonon points"
+            )
+        return shares[None]
 
     def initial_gap(self) -> Floats:
         """A fixed gap, ``(cells,)``; without quasiparticles that of a gap that follows; NaN in an
@@ -180,13 +188,15 @@ class MediumCells:
 
     def bin_weights(self, gap: Floats) -> BinWeights:
         """Spectrum of cells with these gaps; one row for all where they are equal."""
-        if self.medium.spectrum is not None:
-            return self.medium.spectrum
         if self.self_consistent is not None:
             return self.self_consistent.bin_weights(gap)
-        gaps, rule = _one_if_equal(gap), self.medium.rule
-        bin_weights = bcs_weights(self.grid, gaps, rule)
-        return at_threshold(self.grid, bin_weights, gaps, rule) if self.medium.splits_phonons else bin_weights
+        if self.medium.gap is None:
+            found = BinWeights(np.zeros((1, self.grid.n)), np.zeros((1, self.grid.n)))
+        else:
+            found = self.medium.spectrum or bcs_weights(self.grid, _one_if_equal(gap), self.medium.rule)
+        if self.phonon_shares is None:
+            return found
+        return replace(found, phonon_shares=self.phonon_shares, pair_shares=self._pair_shares)
 
     def processes(self) -> dict[str, Process]:
         """All processes by name."""

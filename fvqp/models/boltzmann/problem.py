@@ -66,11 +66,8 @@ class BoltzmannProblem:
             number[one.cells] = k
         self.moving_f = body.moving(quasiparticles or Immobile(), number)
         self.moving_n = self._phonons_at_rest(body.moving(phonons or Immobile(), number))
-        if any(one.splits_phonons for one in self.media) and not isinstance(self.moving_n, Immobile):
-            raise CaseError(
-                "phonons: modes that are split at 2Δ belong to phonons that stay in their cells; choose "
-                "splits_phonons=False, or phonons that do not move"
-            )
+        if not isinstance(self.moving_n, Immobile):
+            self._require_common_modes()
         self.external_processes = external_processes(self.media)
         colliding = np.zeros(body.n_owned, dtype=bool)
         for one in self.media:
@@ -183,13 +180,28 @@ class BoltzmannProblem:
         processes = [process for one in self.media for process in one.medium.processes.values()]
         return [process for process in processes if isinstance(process, TimedProcess)]
 
+    def _require_common_modes(self) -> None:
+        """Raise `CaseError` unless phonon points are split in the same way in all media."""
+        if any(one.splits_phonons for one in self.media):
+            raise CaseError(
+                "phonons: modes that are split at 2Δ of a gap that follows belong to phonons that stay in "
+                "their cells; choose splits_phonons=False, or phonons that do not move"
+            )
+        ones = np.ones((1, self.grid.n_phonon))
+        shares = [ones if one.phonon_shares is None else one.phonon_shares for one in self.media]
+        if any(np.any(one != shares[0]) for one in shares):
+            raise CaseError(
+                "phonons: phonon_shares differ between media that phonons move through; give all media "
+                "those of all gaps"
+            )
+
     def _phonons_at_rest(self, moving: Operator) -> Operator:
         """The operator of the motion of phonons, whose speeds do not depend on the gap."""
         shape = (self.cells.n_cells, self.grid.n_phonon)
         speed, states, elastic = (np.zeros(shape) for _ in range(3))
         for one in self.media:
             speed[one.cells] = one.medium.sound_velocity
-            states[one.cells] = one.modes
+            states[one.cells] = one.modes if one.phonon_shares is None else one.modes * one.phonon_shares
             elastic[one.cells] = speed[one.cells] / np.asarray(one.medium.phonon_free_path)
         return moving.at(speed, states, elastic)
 

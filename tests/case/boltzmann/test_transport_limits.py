@@ -239,7 +239,7 @@ def test_phonons_of_the_bath() -> None:
         "regions": {},
         "injections": [],
         "initial": {"pulses": [{"centre": "2 Delta0", "width": "0.25 Delta0", "peak": 0.1}]},
-        "evolution": {"start": "1 ns", "end": "4 ns", "points_per_decade": 1, "tolerance": 0.01},
+        "evolution": {"start": "1 ns", "end": "4 ns", "points_per_decade": 1, "tolerance": 0.005},
     }
     found = {
         name: fvqp.run(copy.deepcopy(data) | {"phonons": phonons}).dataset["n_qp"].values[-1]
