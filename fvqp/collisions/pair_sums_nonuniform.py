@@ -74,8 +74,9 @@ def collisions(grid: EnergyAxis, strength: float, modes: NDArray, interaction: N
     # Bins that repeat are each beside much wider ones, over which the phonons of all their pairs lie.
     spread = (np.maximum if grid.step > 0.0 else np.minimum)(widths[lower], widths[upper])
     spread[spread <= (1.0 + 1e-9) * np.interp(omega, points, grid.phonon_widths)] = 0.0
-    after = np.clip(np.searchsorted(points, omega), 1, points.size - 1)
-    spread[np.minimum(np.abs(omega - points[after - 1]), np.abs(omega - points[after])) <= slack] = 0.0
+    if grid.step == 0.0:
+        after = np.clip(np.searchsorted(points, omega), 1, points.size - 1)
+        spread[np.minimum(np.abs(omega - points[after - 1]), np.abs(omega - points[after])) <= slack] = 0.0
     half = np.minimum(0.5 * spread, np.minimum(omega - points[0], points[-1] - omega))
     ends = np.searchsorted(points, [omega - half, omega + half], side="right")
     cell = np.clip(ends - 1, 0, points.size - 2)

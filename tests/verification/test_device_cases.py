@@ -65,7 +65,7 @@ def test_a_trap_empties_the_film_around_it() -> None:
     rings = [(0, 25e-6), (25e-6, 75e-6), (75e-6, 150e-6), (150e-6, 350e-6), (350e-6, 700e-6)]
     means = [density[film & (low < distance) & (distance <= high)].mean() for low, high in rings]
     assert np.all(np.diff(means) > 0.0)
-    assert density[film].min() == pytest.approx(2.9e-4, rel=0.02)
+    assert density[film].min() == pytest.approx(3.52e-4, rel=0.02)
     assert density[film].max() == pytest.approx(9.13e-4, rel=0.02)
 
 
@@ -91,6 +91,19 @@ def test_pads_see_the_particle_one_after_another() -> None:
 
 
 @pytest.mark.slow
+def test_errors_of_steps_follow_the_tolerance() -> None:
+    """While the phonons leave the chip, in 4 us, and pads give back what they hold. Steps by a product of
+    factors that leaves three tenths of the changes undone would put 3 % into the pads at this tolerance."""
+    wide = "energies.width=0.08 Delta0", "energies.growth=0.15"
+    times = "evolution.end=20 us", "evolution.start=1 us"
+    found, fine = (results("qubit_chip", *wide, *times, f"evolution.tolerance={t}") for t in (0.003, 0.001))
+    pads = [f"pad_{k}" for k in (1, 2, 3, 4)]
+    one, other = (data["x_qp_region"].sel(region=pads).values[1:] for data in (found, fine))
+    np.testing.assert_allclose(one, other, rtol=5e-3)
+    np.testing.assert_allclose(found["energy_ph"].values, fine["energy_ph"].values, rtol=5e-3)
+
+
+@pytest.mark.slow
 def test_a_detector_shows_quasiparticles_in_loss_and_frequency() -> None:
     found = results("mkid")
     assert imbalance(found) < 1e-12
@@ -105,7 +118,7 @@ def test_a_detector_shows_quasiparticles_in_loss_and_frequency() -> None:
     shift = -(late["frequency_shift"] / late["x_qp"]).values
     assert shift == pytest.approx(np.full(3, expected), rel=temperature)
     # Hot quasiparticles hardly show; the loss grows while they cool, and falls as they recombine.
-    peak = int(found["inverse_quality_factor"].argmax())
+    peak = int(found["inverse_quality_factor"].values.argmax())
     assert 5e-6 < found["time"].values[peak] < 5e-5
     assert found["x_qp"].values[peak] < found["x_qp"].values[0]
 
@@ -119,5 +132,5 @@ def test_quasiparticles_run_along_a_wire_to_its_lead() -> None:
     along = wire[np.argsort(x[wire])]
     assert np.all(np.diff(density[-1, along]) > 0.0)
     energy = found["energy_escaped"].values[-1] / found["energy_ph"].values[0]
-    assert energy > 0.99
+    assert energy > 0.985
     assert found["x_qp_region"].sel(region="wire").max() == pytest.approx(9.0e-3, rel=0.1)

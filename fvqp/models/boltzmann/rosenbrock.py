@@ -44,7 +44,7 @@ PREFIX = "fvqp_transport_"
 #: γ = 1 + 1/√2: damps the fastest modes in both stages, and keeps decaying occupations positive.
 GAMMA = 1.0 + np.sqrt(0.5)
 #: Part of a change that the product of factors may leave undone, and least that counts as done.
-UNDONE, DONE = 0.3, 1e-3
+UNDONE, DONE = 0.1, 1e-3
 #: Once a step was too long for the product of factors, so are those longer than this part of it; every step
 #: that needs the whole Jacobian makes that so many times longer, until the product has another trial.
 SIMILAR, FORGOTTEN = 0.7, 1.1

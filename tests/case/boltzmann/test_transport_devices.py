@@ -119,12 +119,16 @@ def test_regions_that_are_not_there() -> None:
 
 @pytest.mark.slow
 def test_a_cold_film_under_its_readout_has_a_steady_state() -> None:
-    """Photons of 5 GHz make a ladder over many decades; there is one quasiparticle for 10⁷ Cooper pairs."""
+    """Photons of 5 GHz make a ladder over many decades; there is one quasiparticle for 10⁷ Cooper pairs.
+
+    They lift quasiparticles, which then recombine a little faster: 0.7 % are missing, as in the homogeneous
+    model, whose bins begin anew at every photon step and whose sums and solver are others.
+    """
     data = copy.deepcopy(FILM) | {
         "regions": {},
         "injections": [],
         "mesh": {"shape": {"kind": "grid1d", "nx": 2, "Lx": "20 um"}},
-        "energies": {"maximum": "3.6 Delta0", "spacing": "graded", "width": "0.06 Delta0", "growth": 0.15},
+        "energies": {"maximum": "3.6 Delta0", "spacing": "graded", "width": "0.01 Delta0", "growth": 0.1},
         "phonons": {"escape": {"time": "0.3 ns"}},
         "microwaves": [{"photon_energy": "5 GHz", "coupling": "1 Hz", "photons": 3e3}],
         "bath": {"temperature": "140 mK"},
@@ -139,7 +143,15 @@ def test_a_cold_film_under_its_readout_has_a_steady_state() -> None:
     # at a tolerance of 0.005 the evolution ends 2e-5 from the steady state
     assert float(driven["n_qp"][0]) == pytest.approx(float(late["n_qp"][-1]), rel=2e-4)
     cold = fvqp.run(data | {"microwaves": []}).dataset
-    # high energies fill, and their phonons break pairs
-    assert float(driven["n_qp"][0]) > 1.05 * float(cold["n_qp"][0])
     hot, rest = (one["f"].values[0, 0, -1] for one in (driven, cold))
     assert hot > 2.0 * rest
+    alone = {key: data[key] for key in ("material", "gap", "phonons", "microwaves", "steady_state")} | {
+        "model": "boltzmann",
+        "energies": {"maximum": "3.6 Delta0", "width": "0.0125 Delta0"},
+        "sweep": {"temperature": "140 mK"},
+    }
+    stepped, empty = (fvqp.run(alone | more).dataset["n_qp"].item() for more in ({}, {"microwaves": []}))
+    assert float(driven["n_qp"][0]) == pytest.approx(stepped, rel=0.01)
+    change = float(driven["n_qp"][0]) / float(cold["n_qp"][0]) - 1.0
+    assert -0.012 < stepped / empty - 1.0 < -0.005
+    assert change == pytest.approx(stepped / empty - 1.0, abs=5e-3)
