@@ -53,7 +53,7 @@ def threshold_shares(grid: EnergyAxis, gap: ArrayLike, rule: Rule = "linear") ->
 
     Args:
         grid: uniform, or graded with phonon points that pairs of the lowest bins emit
-            (`EnergyAxis.from_gap`, ``thresholds``).
+            (`EnergyAxis.from_gap`, ``fixed``).
         gap: Δ ≥ 0, scalar or ``(cells,)``.
         rule: of the bin weights.
     """

@@ -216,15 +216,15 @@ class EnergyAxis:
 
         Args:
             maximum: upper end of the bins.
-            gap: the gap, or all gaps that occur: bins are ``finest`` from the smallest to the largest, or
-            fixed: at each of them where they stay. A gap is the middle of a bin then, and what pairs of this
-                and the next bin emit are phonon points, so that modes can be split at twice the gap
-                (`fvqp.collisions.threshold`); not of a gap within two bins of the one before.
+            gap: the gap, or all gaps that occur: bins are ``finest`` from the smallest to the largest.
             finest: bin width at the gap.
             growth: widening with distance; 0.05 makes a bin at a distance of 1 wider by 0.05.
             largest: no bin is wider.
             phonon_maximum: last phonon energy (Debye energy); twice ``maximum`` by default.
-            start: of the bins; by default the smallest gap, or the bin that has it in its middle.
+            fixed: whether these gaps stay. Bins are then ``finest`` at each of them, which is the middle of
+                one, and what pairs of this and the next bin emit are phonon points, so that modes can be
+                split at twice the gap (`fvqp.collisions.threshold`); not so a gap within two bins of another.
+            start: of the bins; by default the smallest gap, or of the bin that has it in its middle.
         """
         gaps = np.atleast_1d(np.asarray(gap, dtype=np.float64))
         low, high = float(gaps.min()), float(gaps.max())
@@ -367,15 +367,12 @@ def _widening(
 
 
 def _apart(gaps: list[float], start: float, distance: float) -> list[float]:
-    """Gaps > 0 in the order given that are farther than ``distance`` from the one before, from the start of
-    the bins on."""
+    """Gaps > 0, in order, that are farther than ``distance`` from the one before and a quarter of it from the
+    start of the bins."""
     out: list[float] = []
     for gap in gaps:
-        if (
-            gap > 0.0
-            and gap - 0.25 * distance >= start * (1.0 - 1e-12)
-            and (not out or gap - out[-1] > distance)
-        ):
+        inside = gap > 0.0 and gap - 0.25 * distance >= start * (1.0 - 1e-12)
+        if inside and (not out or gap - out[-1] > distance):
             out.append(gap)
     return out
 

@@ -58,6 +58,25 @@ def test_bins_from_the_gap_have_closed_edges() -> None:
     np.testing.assert_allclose(axis.edges, gap + finest / growth * np.expm1(growth * number), rtol=1e-5)
 
 
+@pytest.mark.parametrize("gaps", [(1.0,), (0.0, 1.0), (0.6, 1.0), (0.0, 0.6, 1.0)])
+def test_gaps_that_stay_are_middles_of_bins(gaps: tuple[float, ...]) -> None:
+    """And what pairs of the lowest two bins of each emit are phonon points."""
+    axis = EnergyAxis.from_gap(4.0, gap=gaps, finest=0.05, growth=0.1, fixed=True)
+    for gap in gaps:
+        if gap > 0.0:
+            k = int(np.argmin(np.abs(axis.energies - gap)))
+            one, other = axis.energies[k : k + 2]
+            assert one == pytest.approx(gap, abs=1e-14)
+            assert axis.widths[k] == pytest.approx(0.05, rel=1e-12)
+            for emitted in (2.0 * one, one + other, 2.0 * other):
+                assert np.abs(axis.phonon_energies - emitted).min() < 1e-12
+    assert axis.edges[0] == max(gaps[0] - 0.025, 0.0)
+    # nowhere finer than at a gap, but where what is left between two of them is divided
+    assert axis.widths.min() > 0.04 and np.diff(axis.phonon_energies).min() > 0.03
+    close = EnergyAxis.from_gap(4.0, gap=(0.95, 1.0), finest=0.05, growth=0.1, fixed=True)
+    assert np.abs(close.energies - 0.95).min() < 1e-14 < np.abs(close.energies - 1.0).min()
+
+
 def test_graded_towards_one_edge() -> None:
     grid = EnergyAxis.graded(15.0, gap_edges=[1.0], first=2.5e-4, ratio=1.5)
     assert np.any(np.isclose(grid.edges, 1.0, atol=1e-12))

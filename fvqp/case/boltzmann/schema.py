@@ -155,7 +155,8 @@ class Energies(Table):
     """Graded: widening with the distance from the gap; default 0.05."""
     lowest_gap: PositiveEnergy | None = None
     """Smallest gap that the axis must hold; default: the gap if it is fixed; 0 if it follows, or if the
-    spectrum is one of Eliashberg theory at a temperature, which has states below its gap."""
+    spectrum is one of Eliashberg theory at a temperature, which has states below its gap. Phonon modes are
+    not split at a fixed gap of a graded axis that has room for others."""
     phonon_maximum: PositiveEnergy | None = None
     """Largest phonon energy, such as the Debye energy; default: all that collisions on the axis can emit, up
     to the end of α²F if there is one."""
