@@ -30,7 +30,7 @@ from fvqp.transport.walls import Wall
 DEPTH = np.array([[0.2, 1.0, 5.0]])
 NONE = np.zeros((1, 1))
 #: Of steps in time.
-TOLERANCE = 0.02
+TOLERANCE = 0.005
 
 
 def round_body(path: Path, dim: int, size: float) -> Mesh:
@@ -165,8 +165,8 @@ def cylinder(cells: int, of_revolution: bool, motion: str) -> xr.Dataset:
 @pytest.mark.parametrize("motion", ["diffusive", "ordinates"])
 def test_shells_and_a_mesh_of_revolution(motion: str) -> None:
     """Radius and height against the radius alone: alike but for where cells have their middle, at second
-    order; 0.5 % of what leaves with 6 cells. Steps in time are not the same, seen below a fiftieth of their
-    tolerance. Energy is kept to rounding."""
+    order; 0.5 % of what leaves with 6 cells. Steps in time are not the same, seen below a twenty-fifth of
+    their tolerance. Energy is kept to rounding."""
     off = []
     for cells in (6, 12):
         shells, mesh = cylinder(cells, False, motion), cylinder(cells, True, motion)
@@ -179,7 +179,7 @@ def test_shells_and_a_mesh_of_revolution(motion: str) -> None:
             ]
         )
     assert np.max(off[0]) < 0.01
-    assert np.all(np.array(off[1]) < np.maximum(0.4 * np.array(off[0]), 0.02 * TOLERANCE))
+    assert np.all(np.array(off[1]) < np.maximum(0.4 * np.array(off[0]), 0.04 * TOLERANCE))
 
 
 def through_a_post(mesh: Mesh, side: str) -> np.ndarray:
