@@ -105,6 +105,13 @@ def some(events: PairTable, sign: float) -> PairTable:
     )
 
 
+def pairs_and_points(events: PairTable) -> tuple[NDArray, NDArray]:
+    """Pair and phonon point of every share, ``(shares,)`` each."""
+    counts = np.diff(events.start)
+    pair = np.repeat(np.arange(counts.size), counts)
+    return pair, events.first[pair] + np.arange(pair.size) - events.start[pair]
+
+
 def split_shares(events: PairTable, grid: EnergyAxis) -> PairTable:
     """Events of one phonon point each in place of those that several points share.
 
@@ -112,9 +119,7 @@ def split_shares(events: PairTable, grid: EnergyAxis) -> PairTable:
     energy has at the temperature of the point; the point gets its energy (theory: collisions, Eq.
     one-temperature).
     """
-    counts = np.diff(events.start)
-    event = np.repeat(np.arange(counts.size), counts)
-    point = events.first[event] + np.arange(event.size) - events.start[event]
+    event, point = pairs_and_points(events)
     lower, upper, sign = events.lower[event], events.upper[event], events.sign[event]
     return PairTable(
         lower,
@@ -139,9 +144,7 @@ def with_modes(events: PairTable, shares: NDArray, pair_shares: NDArray | None) 
         shares: modes over those that the points have, ``(K,)``.
         pair_shares: the same for pairs; None for 1.
     """
-    counts = np.diff(events.start)
-    pair = np.repeat(np.arange(counts.size), counts)
-    point = events.first[pair] + np.arange(pair.size) - events.start[pair]
+    _, point = pairs_and_points(events)
 
     def mean(values: NDArray) -> NDArray:
         return np.add.reduceat(events.shares * values[point], events.start[:-1])

@@ -14,14 +14,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
-from math import prod
 
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.sparse import csr_array
 from scipy.special import ellipe, ellipk
 
-from fvqp.collisions.pair_sums_nonuniform import collisions
+from fvqp.collisions.pair_sums_nonuniform import collisions, pairs_and_points
 from fvqp.energy import EnergyAxis
 from fvqp.energy.axis import lowest_bin, lowest_pairs
 from fvqp.energy.bin_weights import BinWeights, Rule, bcs_weights
@@ -103,7 +102,7 @@ def shares_of_gaps(grid: EnergyAxis, gaps: Iterable[float], rule: Rule = "linear
 def product_of_shares(shares: Iterable[Floats]) -> Floats | None:
     """Modes of the points of a body over those of their shares of the axis; None where that is 1."""
     found = list(shares)
-    return prod(found[1:], start=found[0]) if found else None
+    return np.asarray(np.prod(found, axis=0)) if found else None
 
 
 def at_threshold(
@@ -201,10 +200,8 @@ def _graded_pair_sums(grid: EnergyAxis, bin_weights: BinWeights) -> Floats:
     much energy."""
     ones = np.ones(grid.n_phonon)
     events = collisions(grid, 1.0, ones, ones)
-    counts = np.diff(events.start)
-    pair = np.repeat(np.arange(counts.size), counts)
-    point = events.first[pair] + np.arange(pair.size) - events.start[pair]
-    emitted = csr_array((events.shares, (point, pair)), shape=(grid.n_phonon, counts.size))
+    pair, point = pairs_and_points(events)
+    emitted = csr_array((events.shares, (point, pair)), shape=(grid.n_phonon, events.lower.size))
     s, p = bin_weights.dos_weights, bin_weights.pair_weights
     both = s[:, events.lower] * s[:, events.upper] + p[:, events.lower] * p[:, events.upper]
     strength = np.where(events.sign > 0.0, events.factor, 0.0)

@@ -378,7 +378,7 @@ def _apart(gaps: list[float], start: float, distance: float) -> list[float]:
 
 
 def lowest_pairs(energies: Floats, gap: float) -> Floats:
-    """What pairs of the lowest two bins at a gap emit, three phonon energies."""
+    """Three phonon energies, those that pairs of the lowest two bins at a gap emit."""
     one, other = energies[lowest_bin(energies, gap) :][:2]
     return np.array([2.0 * one, one + other, 2.0 * other])
 

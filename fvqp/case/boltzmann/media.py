@@ -60,8 +60,8 @@ NARROWEST_ON_SHELLS = 1.0
 class MediaBuilder:
     """Media of a case, at a temperature of its bath and a strength of its drives.
 
-    Phonon modes are split at twice the gap: in a body that of its regions where it stays, in a film of any
-    gap on a uniform axis.
+    Phonon modes are split at twice every gap where all gaps stay, and in a film on a uniform axis at twice a
+    gap that follows.
 
     Attributes:
         grid: energies.
