@@ -246,6 +246,11 @@ class ElectronPhononRates(OccupationRates):
         #: On graded grids rates, gain and loss of several cells are found together.
         self._batched = self._which == "graded" and len(self.f) >= batched.FEWEST
 
+    @property
+    def shares_phonons(self) -> bool:
+        """True where the phonon of a collision is shared between points."""
+        return self._which == "graded"
+
     @cached_property
     def rates(self) -> Pair:
         if self._batched:
@@ -331,7 +336,7 @@ class ElectronPhononRates(OccupationRates):
             np.empty((cells, points, bins)),
             np.empty((cells, points)),
         )
-        if operator.shares_phonons:
+        if self.shares_phonons:
             energies = operator.grid.phonon_energies
             self._nonuniform_sums(nonuniform.jacobian, self._table, self.n, energies, *out)
         else:
@@ -344,9 +349,16 @@ class ElectronPhononRates(OccupationRates):
                 block /= weights.renormalization[:, :, None]
         return out
 
+    def point_block(self) -> Floats:
+        """``∂ṅ/∂n`` of graded sums without lumping, ``(cells, K, K)``."""
+        points = self.n.shape[1]
+        out = np.empty((len(self.n), points, points))
+        self._nonuniform_sums(nonuniform.point_rows, self._table, self.n, out)
+        return out
+
     def diagonal(self) -> Pair:
         weights = self.bin_weights
-        if self._operator.shares_phonons:
+        if self.shares_phonons:
             out = self._like_state()
             self._nonuniform_sums(nonuniform.diagonal, self._table, self.n, *out)
             return Pair(weights.per_number(out.f), out.n)

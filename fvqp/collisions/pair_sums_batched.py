@@ -21,7 +21,7 @@ from __future__ import annotations
 import numpy as np
 
 from fvqp.collisions.bose import bose
-from fvqp.collisions.pair_sums_nonuniform import EMPTY_POINT, MIN_OCCUPATION
+from fvqp.collisions.pair_sums_nonuniform import EMPTY_POINT, FULLEST, MIN_OCCUPATION
 from fvqp.kernel_cache import njit
 
 #: Cells that go together: their occupations and rates stay in a processor's second cache.
@@ -37,6 +37,8 @@ FULL, STATES, ANOMALOUS, TURN, NET, EMPTY = (np.uint64(k * TOGETHER) for k in ra
 #: Offsets in the row of a phonon point: ``ln(1 + 1/n)``, what it gets, and what is absorbed of it or the
 #: step of a derivative; and the row of the point after it.
 EXPONENT, MADE, ABSORBED, AFTER = (np.uint64(k * TOGETHER) for k in range(4))
+#: Offsets in the row of the further points of a collision, after those of a phonon point.
+COLDEST, THERE = (np.uint64(k * TOGETHER) for k in (3, 4))
 ONE, TWO = np.uint64(1), np.uint64(2)
 
 
@@ -86,6 +88,23 @@ def _gather(cells, what, events, e, points, event):
             event[what + q] += share * point[what + q]
 
 
+@njit(cache=True, inline="always")
+def _coldest(cells, events, e, points, event):
+    """Largest ``ln(1 + 1/n*)`` at the temperature of one of these points, and its step of a derivative."""
+    first = np.uint64(events.first[e])
+    for q in range(cells):
+        event[COLDEST + q] = 0.0
+    for at in range(events.start[e] + 2, events.start[e + 1]):
+        k = first + np.uint64(at - events.start[e])
+        ratio, point = events.energy[e] * events.per_energy[k], points[k]
+        for q in range(cells):
+            if ratio * point[EXPONENT + q] > event[COLDEST + q]:
+                event[COLDEST + q], event[THERE + q] = (
+                    ratio * point[EXPONENT + q],
+                    ratio * point[ABSORBED + q],
+                )
+
+
 @njit(cache=True, fastmath={"contract"})
 def _spread(cells, what, events, e, points, event):
     """Give these points their shares of what the collision makes."""
@@ -104,7 +123,7 @@ def balance(start, stop, events, states, anomalous, f, n, rate_f, rate_n, in_f, 
     their sum: ``w (a_j + n*)`` for bin i.
     """
     bins, points, holds = _rows(start, stop, states, anomalous, f, n)
-    low, event = np.zeros(6 * TOGETHER), np.zeros(3 * TOGETHER)
+    low, event = np.zeros(6 * TOGETHER), np.zeros(5 * TOGETHER)
     cells, total, e = _vectors(start, stop), events.lower.size, 0
     while e < total:
         i, sign = events.lower[e], events.sign[e]
@@ -118,12 +137,18 @@ def balance(start, stop, events, states, anomalous, f, n, rate_f, rate_n, in_f, 
                 continue
             upper, pair, count = bins[np.uint64(j)], points[first], np.uint64(end - begin)
             one, two = events.shares[begin], events.shares[begin + 1] if count > ONE else 0.0
+            at_one = events.energy[e - 1] * events.per_energy[first]
+            at_two = events.energy[e - 1] * events.per_energy[first + ONE] if count > ONE else 0.0
             if count > TWO:
                 _gather(cells, EXPONENT, events, e - 1, points, event)
+                _coldest(cells, events, e - 1, points, event)
             for q in range(cells):
                 w = factor * (low[STATES + q] * upper[STATES + q] + low[ANOMALOUS + q] * upper[ANOMALOUS + q])
-                x = one * pair[EXPONENT + q] + two * pair[AFTER + EXPONENT + q]
-                star = w * bose(event[EXPONENT + q] + x)
+                x = one * pair[EXPONENT + q] + two * pair[AFTER + EXPONENT + q] + event[EXPONENT + q]
+                coldest = max(
+                    at_one * pair[EXPONENT + q], at_two * pair[AFTER + EXPONENT + q], event[COLDEST + q]
+                )
+                star = w * bose(max(x, coldest - FULLEST))
                 at_i, not_i, at_j = low[FULL + q], low[EMPTY + q], upper[FULL + q]
                 low[TURN + q] += w * at_j + star
                 upper[TURN + q] += w * at_i + star
@@ -139,7 +164,7 @@ def balance(start, stop, events, states, anomalous, f, n, rate_f, rate_n, in_f, 
             if count > TWO:
                 _spread(cells, MADE, events, e - 1, points, event)
                 _spread(cells, ABSORBED, events, e - 1, points, event)
-                event[:TOGETHER] = 0.0
+                event[:] = 0.0
         for q in range(cells):
             own[TURN + q] += low[TURN + q]
             own[NET + q] -= sign * low[NET + q]
@@ -172,7 +197,7 @@ def product(start, stop, events, states, anomalous, f, n, step_f, step_n, change
             points[k, ABSORBED + q] = (
                 step_n[c, k] / (n[c, k] * (1.0 + n[c, k])) if n[c, k] > MIN_OCCUPATION else 0.0
             )
-    low, event = np.zeros(6 * TOGETHER), np.zeros(3 * TOGETHER)
+    low, event = np.zeros(6 * TOGETHER), np.zeros(5 * TOGETHER)
     while e < total:
         i, sign = events.lower[e], events.sign[e]
         own = bins[i]
@@ -185,14 +210,26 @@ def product(start, stop, events, states, anomalous, f, n, step_f, step_n, change
                 continue
             upper, pair, count = bins[np.uint64(j)], points[first], np.uint64(end - begin)
             one, two = events.shares[begin], events.shares[begin + 1] if count > ONE else 0.0
+            at_one = events.energy[e - 1] * events.per_energy[first]
+            at_two = events.energy[e - 1] * events.per_energy[first + ONE] if count > ONE else 0.0
             if count > TWO:
                 _gather(cells, EXPONENT, events, e - 1, points, event)
                 _gather(cells, ABSORBED, events, e - 1, points, event)
+                _coldest(cells, events, e - 1, points, event)
             for q in range(cells):
                 w = factor * (low[STATES + q] * upper[STATES + q] + low[ANOMALOUS + q] * upper[ANOMALOUS + q])
-                x = one * pair[EXPONENT + q] + two * pair[AFTER + EXPONENT + q]
-                star = bose(event[EXPONENT + q] + x)
+                x = one * pair[EXPONENT + q] + two * pair[AFTER + EXPONENT + q] + event[EXPONENT + q]
                 by_n = one * pair[ABSORBED + q] + two * pair[AFTER + ABSORBED + q] + event[ABSORBED + q]
+                if at_one * pair[EXPONENT + q] - FULLEST > x:
+                    x, by_n = at_one * pair[EXPONENT + q] - FULLEST, at_one * pair[ABSORBED + q]
+                if at_two * pair[AFTER + EXPONENT + q] - FULLEST > x:
+                    x, by_n = (
+                        at_two * pair[AFTER + EXPONENT + q] - FULLEST,
+                        at_two * pair[AFTER + ABSORBED + q],
+                    )
+                if event[COLDEST + q] - FULLEST > x:
+                    x, by_n = event[COLDEST + q] - FULLEST, event[THERE + q]
+                star = bose(x)
                 at_i, not_i, at_j = low[FULL + q], low[EMPTY + q], upper[FULL + q]
                 by_n *= (at_j - not_i) * star * (1.0 + star)
                 w *= by_n + (at_j + star) * low[TURN + q] + (at_i + star) * upper[TURN + q]

@@ -24,6 +24,9 @@ from fvqp.kernel_cache import njit
 #: Occupations of phonons with whose inverse one can still reckon; points with fewer count as empty, and
 #: `bose` has no fewer either.
 MIN_OCCUPATION = 1e-300
+#: Where a point has less than 10⁻⁹ of the phonons n* (at its own temperature), n* follows it alone. Or n*
+#: would go with a root of its occupation, and collisions empty it in no time.
+FULLEST = float(np.log(1e9))
 #: ``ln(1 + 1/n)`` of an empty point, any share of which leaves no phonons; infinite, none of it would be NaN.
 EMPTY_POINT = 1e300
 
@@ -37,6 +40,8 @@ class PairTable(NamedTuple):
         factor: ``a ω²`` times the interaction, halved where i = j, ``(pairs,)``.
         first: first phonon point of the pair; start: of its shares, ``(pairs + 1,)``.
         shares: fractions of the phonon, positive, one sum 1 a pair.
+        energy: of the phonon, ``(pairs,)``.
+        per_energy: inverse energy of every point, ``(K,)``.
         modes: phonon modes of every point, ``(K,)``.
     """
 
@@ -47,6 +52,8 @@ class PairTable(NamedTuple):
     first: NDArray
     start: NDArray
     shares: NDArray
+    energy: NDArray
+    per_energy: NDArray
     modes: NDArray
 
 
@@ -87,7 +94,7 @@ def collisions(grid: EnergyAxis, strength: float, modes: NDArray, interaction: N
     tolerance = 8.0 * np.finfo(float).eps * points[-1] / np.diff(points).min()
     first, start, shares = _positive(cell[0], start, shares, tolerance)
     factor = strength * np.interp(omega, points, interaction) * omega**2 * np.where(lower == upper, 0.5, 1.0)
-    return PairTable(lower, upper, sign, factor, first, start, shares, modes)
+    return PairTable(lower, upper, sign, factor, first, start, shares, omega, 1.0 / points, modes)
 
 
 def some(events: PairTable, sign: float) -> PairTable:
@@ -102,6 +109,7 @@ def some(events: PairTable, sign: float) -> PairTable:
         first=events.first[kept],
         start=np.concatenate([[0], np.cumsum(counts[kept])]),
         shares=events.shares[np.repeat(kept, counts)],
+        energy=events.energy[kept],
     )
 
 
@@ -120,16 +128,16 @@ def split_shares(events: PairTable, grid: EnergyAxis) -> PairTable:
     one-temperature).
     """
     event, point = pairs_and_points(events)
-    lower, upper, sign = events.lower[event], events.upper[event], events.sign[event]
-    return PairTable(
-        lower,
-        upper,
-        sign,
-        events.factor[event] * events.shares,
-        point,
-        np.arange(event.size + 1),
-        (grid.energies[upper] + sign * grid.energies[lower]) / grid.phonon_energies[point],
-        events.modes,
+    energy = events.energy[event]
+    return events._replace(
+        lower=events.lower[event],
+        upper=events.upper[event],
+        sign=events.sign[event],
+        factor=events.factor[event] * events.shares,
+        first=point,
+        start=np.arange(event.size + 1),
+        shares=energy * events.per_energy[point],
+        energy=energy,
     )
 
 
@@ -186,12 +194,24 @@ def _positive(
 
 @njit(cache=True, inline="always")
 def _occupation(events, e, exponent):
-    """n* of a collision from ``ln(1 + 1/n)`` of its phonon points."""
+    """n* of a collision from ``ln(1 + 1/n)`` of its phonon points, and the point that limits it, or −1."""
     begin, first = events.start[e], events.first[e]
-    x = 0.0
+    x, coldest, limit = 0.0, 0.0, -1
     for at in range(begin, events.start[e + 1]):
-        x += events.shares[at] * exponent[first + at - begin]
-    return bose(x)
+        k = first + at - begin
+        x += events.shares[at] * exponent[k]
+        if exponent[k] * events.per_energy[k] > coldest:
+            coldest, limit = exponent[k] * events.per_energy[k], k
+    least = coldest * events.energy[e] - FULLEST
+    return (bose(least), limit) if least > x else (bose(x), -1)
+
+
+@njit(cache=True, inline="always")
+def _part(events, e, at, k, limit):
+    """Derivative of ``ln(1 + 1/n*)`` by that of point k."""
+    if limit < 0:
+        return events.shares[at]
+    return events.energy[e] * events.per_energy[k] if k == limit else 0.0
 
 
 @njit(cache=True, inline="always")
@@ -226,7 +246,7 @@ def rates(start, stop, events, states, anomalous, f, n, rate_f, rate_n):
             i, j = events.lower[e], events.upper[e]
             if s[i] == 0.0 or s[j] == 0.0:
                 continue
-            star = _occupation(events, e, exponent)
+            star, _ = _occupation(events, e, exponent)
             emit, absorb = _forward_backward(events, e, s, p, f[c])
             w = emit * (1.0 + star) - absorb * star
             gain_f[i] -= events.sign[e] * w
@@ -262,7 +282,7 @@ def coefficients(start, stop, events, states, anomalous, f, n, in_f, out_f, in_n
             i, j = events.lower[e], events.upper[e]
             if s[i] == 0.0 or s[j] == 0.0:
                 continue
-            star = _occupation(events, e, exponent)
+            star, _ = _occupation(events, e, exponent)
             w = events.factor[e] * (s[i] * s[j] + events.sign[e] * p[i] * p[j])
             fi, fj = fc[i], fc[j]
             if events.sign[e] < 0.0:
@@ -321,13 +341,13 @@ def product(start, stop, events, states, anomalous, f, n, step_f, step_n, change
             i, j = events.lower[e], events.upper[e]
             if s[i] == 0.0 or s[j] == 0.0:
                 continue
-            star = _occupation(events, e, exponent)
+            star, limit = _occupation(events, e, exponent)
             by_i, by_j, by_n = _slopes(events, e, s, p, f[c], star)
             begin, first = events.start[e], events.first[e]
             w = by_i * step_f[c, i] + by_j * step_f[c, j]
             for at in range(begin, events.start[e + 1]):
                 k = first + at - begin
-                w += by_n * events.shares[at] * _sensitivity(star, n[c, k]) * step_n[c, k]
+                w += by_n * _part(events, e, at, k, limit) * _sensitivity(star, n[c, k]) * step_n[c, k]
             gain_f[i] -= events.sign[e] * w
             gain_f[j] -= w
             for at in range(begin, events.start[e + 1]):
@@ -355,7 +375,7 @@ def jacobian(start, stop, events, states, anomalous, f, n, energies, ff, fn, nf,
             i, j = events.lower[e], events.upper[e]
             if s[i] == 0.0 or s[j] == 0.0:
                 continue
-            star = _occupation(events, e, exponent)
+            star, limit = _occupation(events, e, exponent)
             by_i, by_j, by_n = _slopes(events, e, s, p, f[c], star)
             to_i, to_j = -events.sign[e] / s[i], -1.0 / s[j]
             ff[c, i, i] += to_i * by_i
@@ -368,15 +388,39 @@ def jacobian(start, stop, events, states, anomalous, f, n, energies, ff, fn, nf,
                 k = first + at - begin
                 share = events.shares[at]
                 energy += share * energies[k]
-                by_point = by_n * share * _sensitivity(star, n[c, k])
+                by_point = by_n * _part(events, e, at, k, limit) * _sensitivity(star, n[c, k])
                 fn[c, i, k] += to_i * by_point
                 fn[c, j, k] += to_j * by_point
                 nf[c, k, i] += share / events.modes[k] * by_i
                 nf[c, k, j] += share / events.modes[k] * by_j
             for at in range(begin, events.start[e + 1]):
                 k = first + at - begin
-                by_point = by_n * events.shares[at] * _sensitivity(star, n[c, k])
+                by_point = by_n * _part(events, e, at, k, limit) * _sensitivity(star, n[c, k])
                 nn[c, k] += by_point * energy / (events.modes[k] * energies[k])
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def point_rows(start, stop, events, states, anomalous, f, n, nn):
+    """What phonon points do to one another in every cell, not lumped."""
+    points = n.shape[1]
+    for c in range(start, stop):
+        row = c if states.shape[0] > 1 else 0
+        s, p = states[row], anomalous[row]
+        nn[c] = 0.0
+        exponent = np.empty(points)
+        _exponents(n[c], exponent)
+        for e in range(events.lower.size):
+            if s[events.lower[e]] == 0.0 or s[events.upper[e]] == 0.0:
+                continue
+            star, limit = _occupation(events, e, exponent)
+            _, _, by_n = _slopes(events, e, s, p, f[c], star)
+            begin, end, first = events.start[e], events.start[e + 1], events.first[e]
+            for at in range(begin, end):
+                k = first + at - begin
+                by_point = by_n * _part(events, e, at, k, limit) * _sensitivity(star, n[c, k])
+                for to in range(begin, end):
+                    m = first + to - begin
+                    nn[c, m, k] += by_point * events.shares[to] / events.modes[m]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -395,7 +439,7 @@ def diagonal(start, stop, events, states, anomalous, f, n, diagonal_f, diagonal_
             i, j = events.lower[e], events.upper[e]
             if s[i] == 0.0 or s[j] == 0.0:
                 continue
-            star = _occupation(events, e, exponent)
+            star, limit = _occupation(events, e, exponent)
             by_i, by_j, by_n = _slopes(events, e, s, p, f[c], star)
             both = 2.0 if i == j else 1.0
             by_f[i] -= events.sign[e] * both * by_i / s[i]
@@ -404,4 +448,5 @@ def diagonal(start, stop, events, states, anomalous, f, n, diagonal_f, diagonal_
             for at in range(begin, events.start[e + 1]):
                 k = first + at - begin
                 share = events.shares[at]
-                by_phonons[k] += by_n * share * share * _sensitivity(star, n[c, k]) / events.modes[k]
+                by_point = by_n * _part(events, e, at, k, limit) * _sensitivity(star, n[c, k])
+                by_phonons[k] += by_point * share / events.modes[k]

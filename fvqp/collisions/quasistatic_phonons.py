@@ -72,10 +72,10 @@ class QuasistaticPhonons:
     def __init__(self, events: PairTable, bath: Floats, leaves: float) -> None:
         order = np.argsort(events.first, kind="stable")
         #: Those of one point follow one another, from ``start[k]`` to ``start[k + 1]``.
+        of_events = ("lower", "upper", "sign", "factor", "first", "shares", "energy")
         self._events = events._replace(
-            **{name: getattr(events, name)[order] for name in ("lower", "upper", "sign", "factor", "first")},
+            **{name: getattr(events, name)[order] for name in of_events},
             start=np.searchsorted(events.first[order], np.arange(bath.size + 1)),
-            shares=events.shares[order],
         )
         self._bath, self._leaves = bath, leaves
 

@@ -29,6 +29,9 @@ _REASON = PETSc.SNES.ConvergedReason
 _ROUNDING = 1e-15
 #: Newton's method ends when it moves no unknown by more than this, in units of the error allowed.
 _NEWTON = 5e-2
+#: Part of a positive unknown that a Newton step takes away at most: where phonons of a collision are shared,
+#: rates go with the root of an occupation, and Newton's method would jump over its zero for ever.
+_PART = 0.99
 #: Error of linear solves, relative to the step.
 _LINEAR = 1e-2
 #: A step that was refused from outside is repeated with this part of its length.
@@ -293,6 +296,7 @@ class Transient:
         y = self._at[:, :unknowns]
         scale = np.maximum(np.abs(y), self.smallest)
         step = self.linear.solve(y, self._shift, right[:, :unknowns], scale, _LINEAR)
+        np.minimum(step, _PART * y, out=step, where=y > 0.0)
         counted = self.equations.counters_product(y, step)
         step, counted = self._conserving(y, right[:, :unknowns], step, counted)
         out.array = np.concatenate([step, (right[:, unknowns:] + counted) / self._shift], axis=1).ravel()

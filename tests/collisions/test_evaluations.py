@@ -115,8 +115,37 @@ def test_jacobian_against_differences(name, grid):
     close([np.einsum("cik,ck->ci", blocks.fn, step_n)], [by_n.f], 1e-13)
     diagonal = operator.at(bin_weights, f, n).diagonal()
     close([np.diagonal(blocks.ff, axis1=1, axis2=2)], [diagonal.f], 1e-13)
-    if name != "graded":
+    if name == "graded":
+        between_points = operator.at(bin_weights, f, n).point_block()
+        close([np.einsum("ckl,cl->ck", between_points, step_n)], [by_n.n], 1e-13)
+    else:
         close([blocks.nn * step_n, blocks.nn], [by_n.n, diagonal.n], 1e-13)
+
+
+@pytest.mark.parametrize("cells", [1, 2])
+def test_nearly_empty_points_lose_in_proportion_to_what_they_have(cells):
+    """Points of 10⁻¹² of the phonons beside them: by the geometric mean alone the rate would grow tenfold."""
+    operator, bin_weights = ElectronPhonon(GRADED, COUPLING), bcs_weights(GRADED, 1.0)
+    f, n = random_state(GRADED, cells=cells)
+    at = int(np.searchsorted(GRADED.phonon_energies, 2.7))
+    loss = []
+    for few in (1e-12, 1e-14):
+        n[:, at] = few
+        found = operator.at(bin_weights, f, n)
+        loss.append(found.balance().out_n[:, at])
+        step_f, step_n = random_state(GRADED, cells=cells, seed=3)
+        step_n *= 1e-5 * n
+        differences = [
+            operator.at(bin_weights, f + sign * 1e-5 * f * step_f, n + sign * step_n).rates
+            for sign in (1.0, -1.0)
+        ]
+        close(
+            [0.5 * (up - down) for up, down in zip(*differences, strict=True)],
+            found.jvp(1e-5 * f * step_f, step_n),
+            1e-6,
+        )
+    # the rest is n* at the temperature of the point, not at its energy
+    np.testing.assert_array_less(loss[1], 2.5 * loss[0])
 
 
 @pytest.mark.parametrize(("name", "grid"), EVALUATIONS, ids=ids)

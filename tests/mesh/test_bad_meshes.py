@@ -259,13 +259,14 @@ def test_points_of_no_cell_do_not_decide_what_lies_on_the_axis(tmp_path: Path) -
 
 
 def test_files_that_claim_more_than_they_hold(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Compressed data of a thousand times the size of the file (1 GiB), and an array that is larger than any disk."""
+    """Compressed data of a thousand times the size of the file, and an array that is larger than any disk."""
     monkeypatch.setattr(reading, "FREE_MEMORY", 1 << 26)
     block = zlib.compress(bytes(1 << 24), 9)
     header = struct.pack("<4I", 1, 1 << 24, 0, len(block))
     packed = base64.b64encode(header).decode() + base64.b64encode(block).decode()
     arrays = "".join(
-        f'<DataArray type="Float64" Name="a{n}" format="binary">{packed}</DataArray>' for n in range(64)
+        f'<DataArray type="Float64" Name="a{n}" format="binary">{packed}</DataArray>'
+        for n in range(64)  # 1 GiB
     )
     (tmp_path / "packed.vtu").write_text(
         '<VTKFile type="UnstructuredGrid" version="0.1" byte_order="LittleEndian" '

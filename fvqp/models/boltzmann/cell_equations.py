@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fvqp.collisions import ElectronPhonon, GainLoss, Pair, Process
-from fvqp.collisions.electron_phonon import FOURIER_FROM, Collisions
+from fvqp.collisions.electron_phonon import FOURIER_FROM, Collisions, ElectronPhononRates
 from fvqp.energy import BinWeights
 from fvqp.errors import CaseError
 from fvqp.models.boltzmann.medium import MediumCells
@@ -153,7 +153,7 @@ class CellEquations:
         return out
 
     def blocks(self, y: Floats) -> Arrow:
-        """Jacobian."""
+        """Jacobian; where points share phonons and so act on one another, all unknowns are x."""
         f, n = self.split(y)
         cells, bins, points = len(f), self.dense, n.shape[1]
         total = Arrow(
@@ -162,9 +162,17 @@ class CellEquations:
             np.zeros((cells, points, bins)),
             np.zeros((cells, points)),
         )
+        between_points = None
         for at, bin_weights, one in self._cells():
             for process in one.processes().values():
-                for block, more in zip(total, process.at(bin_weights, f[at], n[at]).jacobian(), strict=True):
+                rates = process.at(bin_weights, f[at], n[at])
+                own = rates.jacobian()
+                if isinstance(rates, ElectronPhononRates) and rates.shares_phonons:
+                    if between_points is None:
+                        between_points = np.zeros((cells, points, points))
+                    between_points[at] = rates.point_block()
+                    own.nn[:] = 0.0
+                for block, more in zip(total, own, strict=True):
                     block[at] += more
         np.einsum("cii->ci", total.xx)[...] -= ~self.active()
         if self._balance_pairs:
@@ -176,7 +184,7 @@ class CellEquations:
             fullest = self._fullest(f)
             total.xx[fullest] = by_f / self.weights[fullest][:, None]
             total.xz[fullest] = by_n / self.weights[fullest][:, None]
-        return total
+        return total if between_points is None else _whole(total, between_points)
 
     # -- number of quasiparticles
 
@@ -299,3 +307,17 @@ def _transforms(collisions: ElectronPhonon) -> bool:
 def _add(balance: list[Floats], flow: Floats) -> None:
     balance[0] = balance[0] + np.maximum(flow, 0.0)
     balance[1] = balance[1] + np.maximum(-flow, 0.0)
+
+
+def _whole(parts: Arrow, between_points: Floats) -> Arrow:
+    """The same with z among x, and ``zz`` beside its diagonal."""
+    cells, n, k = parts.xz.shape
+    np.einsum("ckk->ck", between_points)[...] += parts.zz
+    whole = np.concatenate(
+        [
+            np.concatenate([parts.xx, parts.xz], axis=2),
+            np.concatenate([parts.zx, between_points], axis=2),
+        ],
+        axis=1,
+    )
+    return Arrow(whole, np.zeros((cells, n + k, 0)), np.zeros((cells, 0, n + k)), np.zeros((cells, 0)))

@@ -75,6 +75,33 @@ def test_energy_of_a_closed_system(base):
     assert moved > 0.0 and float(abs(data["energy_residual"]).max()) < 1e-12 * float(data["energy_qp"].max())
 
 
+PHONONS = {"of": "phonons", "centre": "4 Delta0", "width": "0.5 Delta0", "peak": 1e-3}
+QUASIPARTICLES = {"of": "quasiparticles", "centre": "2.2 Delta0", "width": "0.25 Delta0", "peak": 1e-3}
+
+
+@pytest.mark.parametrize(
+    ("material", "pulse", "width", "growth"),
+    [("Al", PHONONS, "0.08 Delta0", 0.15), ("Nb", QUASIPARTICLES, "0.1 Delta0", 0.05)],
+)
+def test_a_cold_cascade_on_few_graded_bins(material, pulse, width, growth):
+    """Many phonon points are nearly empty, beside others that are not."""
+    base = {
+        "model": "boltzmann",
+        "material": {"name": material},
+        "gap": {"model": "fixed"},
+        "phonons": {"escape": {"time": "2 ns"}},
+        "sweep": {"temperature": "0.1 K"},
+        "initial": {"pulses": [pulse]},
+        "evolution": {"start": "0.1 ns", "end": "10 ns", "points_per_decade": 1, "tolerance": 1e-2},
+    }
+    axes = {"width": "0.05 Delta0"}, {"width": width, "spacing": "graded", "growth": growth}
+    many, few = (
+        fvqp.run(base | {"energies": {"maximum": "5 Delta0"} | axis}).dataset["x_qp"].values.ravel()[1:]
+        for axis in axes
+    )
+    assert np.abs(few / many - 1.0).max() < 0.04
+
+
 def test_power_balance_of_steady_states():
     data = fvqp.run(case(DRIVEN, STRENGTHS)).dataset
     np.testing.assert_allclose(data["power_escaped"], data["power_injected"], rtol=1e-6)
