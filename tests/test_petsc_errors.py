@@ -58,3 +58,34 @@ def test_a_program_that_ends_by_an_error_of_a_callback() -> None:
     done = subprocess.run([sys.executable, "-c", END], capture_output=True, text=True, check=False)
     assert done.stderr.rstrip().endswith("RuntimeError: in a callback")
     assert done.returncode == 1
+
+
+AFTER = """
+import fvqp
+from fvqp.solvers.elimination import ShiftedSolver
+
+def fails(self, *arguments):
+    raise fvqp.errors.ConvergenceError("no solution")
+
+ShiftedSolver.solve = fails
+try:
+    fvqp.run({
+        "model": "boltzmann",
+        "material": {"name": "Al"},
+        "energies": {"maximum": "4 Delta0", "width": "0.1 Delta0"},
+        "sweep": {"temperature": "0.3 K"},
+        "initial": {"pulses": [{"of": "phonons", "centre": "3 Delta0", "width": "0.3 Delta0", "peak": 1e-3}]},
+        "evolution": {"start": "1 ns", "end": "2 ns"},
+    })
+except fvqp.errors.ConvergenceError as error:
+    print(error)
+"""
+
+
+def test_a_program_that_goes_on_after_a_failed_run(tmp_path) -> None:
+    """And ends as if nothing had been left of it."""
+    done = subprocess.run(
+        [sys.executable, "-c", AFTER], capture_output=True, text=True, cwd=tmp_path, check=False
+    )
+    assert "no solution" in done.stdout, done.stderr
+    assert done.returncode == 0

@@ -22,7 +22,7 @@ from scipy.linalg.lapack import dgetrf
 
 from fvqp.errors import ConvergenceError
 from fvqp.kernel_cache import njit, read_only
-from fvqp.petsc import PETSc, destroyed_with, weakly
+from fvqp.petsc import PETSc, destroyed_with, own_errors, weakly
 from fvqp.typing import Floats, Ints
 
 #: Iterations of GMRES before it starts anew, and a third of those before it gives up an old factorization.
@@ -329,7 +329,8 @@ class ShiftedSolver:
             self._right.array = (first / self._scale).ravel()
             self._ksp.setTolerances(rtol=rtol, atol=0.0, divtol=1e20, max_it=_RESTART)
             self._solution.set(0.0)
-            self._ksp.solve(self._right, self._solution)
+            with own_errors():
+                self._ksp.solve(self._right, self._solution)
             taken = self._ksp.getIterationNumber()
             self.iterations += taken
             if self._ksp.getConvergedReason() > 0:

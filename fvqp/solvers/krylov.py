@@ -332,7 +332,8 @@ def correct(
     pc.setPythonContext(context)
     ksp.setTolerances(rtol=rtol, atol=tolerance, max_it=200)
     ksp.setFromOptions()
-    ksp.solve(b, x)
+    with own_errors():
+        ksp.solve(b, x)
     result = d, ksp.getIterationNumber(), ksp.getConvergedReason()
     # Handles that are merely dropped would keep PETSc's objects, and with them the arrays of the operator.
     for item in (pc, ksp, matrix, b, x):

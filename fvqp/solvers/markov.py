@@ -17,7 +17,7 @@ import numpy as np
 from mpi4py import MPI
 
 from fvqp.errors import ConvergenceError
-from fvqp.petsc import PETSc
+from fvqp.petsc import PETSc, own_errors
 from fvqp.solvers.krylov import has_package, reason_name
 from fvqp.typing import Floats, Integers
 
@@ -275,7 +275,8 @@ class MarkovChain:
             if time > now:
                 ts.setTime(now)
                 ts.setMaxTime(time)
-                ts.solve(u)
+                with own_errors():
+                    ts.solve(u)
                 now = float(time)
                 if ts.getConvergedReason() < 0:
                     raise ConvergenceError(f"evolution: PETSc's TS stopped before t = {time:.4g}")

@@ -16,7 +16,7 @@ from types import SimpleNamespace
 import numpy as np
 
 from fvqp.errors import ConvergenceError
-from fvqp.petsc import PETSc, destroyed_with, weakly
+from fvqp.petsc import PETSc, destroyed_with, own_errors, weakly
 from fvqp.solvers.elimination import ShiftedSolver, defaults
 from fvqp.solvers.rate_equations import RateEquations, outside
 from fvqp.typing import Floats
@@ -201,7 +201,8 @@ class Transient:
                 if before is not None:
                     self._go_on_from(before(length, self._state().copy()))
                 ts.setTimeStep(length)
-                ts.step()
+                with own_errors():
+                    ts.step()
                 reached = ts.getTime()
                 if ts.getConvergedReason() < 0 or not reached - now > _SHORTEST * now:
                     raise ConvergenceError(
