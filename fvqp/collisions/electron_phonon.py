@@ -228,7 +228,7 @@ class ElectronPhonon:
                 self.grid, self.coupling.strength, self.phonon_modes, self.interaction
             )
             if self._split_shares:
-                self._events = nonuniform.split_shares(self._events, self.grid)
+                self._events = nonuniform.split_shares(self._events)
         return self._events
 
 

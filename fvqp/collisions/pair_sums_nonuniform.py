@@ -120,7 +120,7 @@ def pairs_and_points(events: PairTable) -> tuple[NDArray, NDArray]:
     return pair, events.first[pair] + np.arange(pair.size) - events.start[pair]
 
 
-def split_shares(events: PairTable, grid: EnergyAxis) -> PairTable:
+def split_shares(events: PairTable) -> PairTable:
     """Events of one phonon point each in place of those that several points share.
 
     Each happens with the share of its point as a part of its rate, at the occupation that a phonon of its
