@@ -73,12 +73,14 @@ def _mean_tanh(bounds: Floats, temperature: Floats) -> Floats:
 def _mean_slope(bounds: Floats, temperature: Floats) -> Floats:
     """Mean of ``d tanh(ε/2t)/dε`` between neighbouring bounds."""
     _check_temperature(temperature)
-    low, high = bounds[..., :-1], bounds[..., 1:]
-    cold = np.sign(high) - np.sign(low)
+    widths = np.diff(bounds)
     scale = np.where(temperature > 0.0, temperature, 1.0)
     # tanh b − tanh a as a product of positive factors, accurate in both tails.
-    warm = -2.0 * expit(-low / scale) * expit(high / scale) * np.expm1(-(high - low) / scale)
-    return np.where(temperature > 0.0, warm, cold) / (high - low)
+    low, high = bounds[..., :-1] / scale, bounds[..., 1:] / scale
+    warm = -2.0 * expit(-low) * expit(high) * np.expm1(-widths / scale)
+    if np.all(temperature > 0.0):
+        return np.asarray(warm / widths)
+    return np.where(temperature > 0.0, warm, np.diff(np.sign(bounds))) / widths
 
 
 def _check_temperature(temperature: Floats) -> None:

@@ -25,7 +25,7 @@ from fvqp.typing import Floats
 PIECE, MAX_PIECES = 0.25, 16
 
 #: Biases at which errors are looked for, or some more.
-MAX_BIASES = 100
+MAX_BIASES = 25
 
 #: Width of a piece at least, in Δ0.
 MIN_PIECE = 1e-6
