@@ -208,6 +208,7 @@ class EnergyAxis:
         phonon_maximum: float | None = None,
         fixed: bool = False,
         start: float | None = None,
+        feet: Iterable[float] = (),
     ) -> EnergyAxis:
         """Bins from the gap up, ``finest`` wide there, that widen as ``growth`` times the distance from it.
 
@@ -225,6 +226,7 @@ class EnergyAxis:
                 one, and what pairs of this and the next bin emit are phonon points, so that modes can be
                 split at twice the gap (`fvqp.collisions.threshold`); not so a gap within two bins of another.
             start: of the bins; by default the smallest gap, or of the bin that has it in its middle.
+            feet: energies above gaps that stay, at which bins are ``finest`` too: those of photon steps.
         """
         gaps = np.atleast_1d(np.asarray(gap, dtype=np.float64))
         low, high = float(gaps.min()), float(gaps.max())
@@ -240,13 +242,14 @@ class EnergyAxis:
             raise CaseError(f"energy axis: phonon_maximum {top:g} must exceed two of the finest bins")
         if start is None:
             start = max(low - 0.5 * finest, 0.0) if fixed else low
-        found = sorted(set(gaps.tolist()))
+        own = set(gaps.tolist())
+        found = sorted(own.union(one for one in feet if one < maximum - 2.0 * finest))
         zones = [(one, one) for one in found] if fixed else [(start, high)]
         middles = _apart(found, start, 2.0 * finest) if fixed else []
         around = [one + side * finest for one in middles for side in (-0.5, 0.5)]
         breaks = np.unique(np.maximum([start, *around, maximum], start))
         edges = _widening(breaks, zones, finest, growth, largest)
-        emitted = [lowest_pairs(0.5 * (edges[1:] + edges[:-1]), one) for one in middles]
+        emitted = [lowest_pairs(0.5 * (edges[1:] + edges[:-1]), one) for one in middles if one in own]
         emitted = [points for points in emitted if points[-1] + finest < top]
         if not emitted:
             zones = [(0.0, 0.0)] + ([(2.0 * start, 2.0 * high)] if 2.0 * start < top else [])

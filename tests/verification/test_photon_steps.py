@@ -142,6 +142,14 @@ def test_bins_at_the_gap_that_hold_too_many_are_told(caplog):
     assert 'energies.spacing = "steps" resolves them' in caplog.text
 
 
+def test_graded_bins_resolve_the_first_foot():
+    """Of a weak drive; without bins there the power is half too large."""
+    data = film(0.115, [3e3], width="1e-4 Delta0", growth=0.2, spacing="graded", maximum="2.2 Delta0")
+    expected = solved(3e3, 0.1, 0.115)
+    assert data["x_qp"].item() == pytest.approx(expected.x_qp, rel=2e-3)
+    assert powers(data).item() == pytest.approx(expected.power, rel=0.06)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("step", "photons"), [(0.25, 2e5), (0.25, 2e6), (0.5, 5e5)])
 def test_density_converges_with_the_width(step, photons):

@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 from fvqp.case.boltzmann.materials import CaseMaterial, stationary_gap
 from fvqp.case.boltzmann.schema import MAX_BINS, AnyCase, BoltzmannCase, Energies, Region
+from fvqp.case.process import given_processes
+from fvqp.case.processes.microwaves import Microwave
 from fvqp.case.scales import Units
 from fvqp.energy import EnergyAxis
 from fvqp.errors import CaseError
@@ -23,6 +25,7 @@ class AxisLimits(NamedTuple):
         lowest, highest: gaps that it holds.
         phonons: largest phonon energy; None for all that collisions can emit.
         fixed: the gaps, if none of them moves or varies in space.
+        feet: of the first photon steps above them, where photons gather quasiparticles.
     """
 
     width: float
@@ -31,6 +34,7 @@ class AxisLimits(NamedTuple):
     highest: float
     phonons: float | None
     fixed: tuple[float, ...] = ()
+    feet: tuple[float, ...] = ()
 
 
 def energy_axis(
@@ -69,6 +73,11 @@ def energy_axis(
                 f"resonator.photon_energy: {probe:.4g} Delta0 is not below energies.maximum of "
                 f"{limits.maximum:.4g} Delta0: what photons lift would be off the axis"
             )
+    modes = [process for _, process in given_processes(case) if isinstance(process, Microwave)]
+    photons = [mode.photon_energy.in_delta0(units.energy) for mode in modes]
+    limits = limits._replace(
+        feet=tuple(gap + photon for gap in limits.fixed for photon in photons if photon < 2.0 * gap)
+    )
     # without localized states, a gap inside a bin of a body shares its states between two
     below = 1 if film or case.localization is None else 2
     return spaced_axis(case.energies, case.source, limits, below=below)
@@ -126,7 +135,7 @@ def spaced_axis(energies: Energies, source: str, limits: AxisLimits, *, below: i
         below: bins below the lowest gap: where a gap is below the middle of its bin, the bin beneath holds
             states too.
     """
-    width, maximum, lowest, highest, top, fixed = limits
+    width, maximum, lowest, highest, top, fixed, feet = limits
     spacing, bins = energies.spacing or "uniform", (maximum - lowest) / width
     if spacing == "uniform" and bins > MAX_BINS:
         raise CaseError(
@@ -146,6 +155,7 @@ def spaced_axis(energies: Energies, source: str, limits: AxisLimits, *, below: i
             phonon_maximum=top,
             fixed=bool(fixed),
             start=None if fixed and below == 1 else start,
+            feet=feet,
         )
     except CaseError as error:
         raise CaseError(f"{source}: energies: {error}") from None

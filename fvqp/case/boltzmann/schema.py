@@ -142,9 +142,10 @@ class Energies(Table):
     """Last edge of the quasiparticle bins (of steps: the end of the photon step that it is in); a warning
     says when a drive takes quasiparticles there."""
     spacing: Literal["uniform", "graded", "steps"] | None = None
-    """``uniform``: bins of one ``width``; ``graded``: bins that widen with the distance from the gap;
-    ``steps``: bins that begin anew at every photon step above a fixed gap. Default: ``steps`` of a film
-    under photons below twice the gap where they are possible, ``uniform`` otherwise."""
+    """``uniform``: bins of one ``width``; ``graded``: bins that widen with the distance from the gap, and
+    from the foot of the first photon step of microwaves above a gap that stays; ``steps``: bins that begin
+    anew at every photon step above a fixed gap. Default: ``steps`` of a film under photons below twice the
+    gap where they are possible, ``uniform`` otherwise."""
     width: PositiveEnergy
     """Width of the bins (the finest if graded, the widest of steps); a tenth of k_BT resolves thermal
     distributions. Where phonon modes are not split at twice the gap (a gap that follows on a graded axis or

@@ -81,8 +81,9 @@ class Microwave(InTime):
             yield (
                 "photon_energy",
                 f"quasiparticles heated by photons of {energy:.3g} Delta0 gather at the foot of every photon "
-                "step, so that density and loss depend on energies.width, as its logarithm; compare with "
-                'model = "boltzmann", where energies.spacing = "steps" resolves them',
+                "step, so that density and loss depend on energies.width, as its logarithm: with a fixed gap "
+                'spacing = "graded" resolves the first foot and a width of 1e-4 Delta0 is small enough for '
+                'weak drives; compare with model = "boltzmann", where spacing = "steps" resolves all of them',
             )
 
 
