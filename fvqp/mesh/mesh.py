@@ -159,21 +159,16 @@ class Mesh:
             out[cells, table.shape[1] :] = table[:, -1:]
         return out
 
-    @cached_property
     def vertex_neighbours(self) -> tuple[np.ndarray, np.ndarray]:
         """CSR pair ``(indptr, indices)``: for each owned cell the other local cells that share a vertex."""
         rows, columns = np.nonzero(self.corners >= 0)
-        ones = np.ones(len(rows), dtype=np.int32)
         incidence = csr_matrix(
-            (ones, (rows, self.corners[rows, columns])),
+            (np.ones(len(rows), dtype=np.int8), (rows, self.corners[rows, columns])),
             shape=(self.n_cells, len(self.points)),
-            dtype=np.int32,
         )
-        shared = coo_matrix(incidence[: self.n_owned] @ incidence.T)
-        other = shared.row != shared.col
-        graph = csr_matrix(
-            (shared.data[other], (shared.row[other], shared.col[other])), shape=(self.n_owned, self.n_cells)
-        )
+        graph = incidence[: self.n_owned] @ incidence.T
+        graph.setdiag(0)
+        graph.eliminate_zeros()
         graph.sort_indices()
         return graph.indptr, graph.indices
 

@@ -18,6 +18,9 @@ from fvqp.mesh.distribute import raise_together
 from fvqp.mesh.quality import oblique, projections
 from fvqp.typing import Floats, Ints32
 
+#: Neighbours whose weights are made together.
+SHARE = 100_000
+
 
 @dataclass(frozen=True)
 class Gradient:
@@ -125,35 +128,44 @@ def least_squares(mesh: Mesh, medium: Ints32, prescribed: Ints32, mirrored: Ints
             entry ``−k − 1``; not along with prescribed faces.
     """
     n = mesh.n_owned
-    indptr, neighbours = mesh.vertex_neighbours
+    indptr, neighbours = mesh.vertex_neighbours()
     rows = np.repeat(np.arange(n, dtype=np.int32), np.diff(indptr[: n + 1]))
     cols = neighbours[: len(rows)].astype(np.int32)
     same = medium[rows] == medium[cols]
     rows, cols = rows[same], cols[same]
-    vectors = mesh.centroid[cols] - mesh.centroid[rows]
-
-    face_rows = mesh.face_cells[prescribed, 0].astype(np.int32)
-    owned = face_rows < n
-    face_vectors = mesh.face_centroid[prescribed] - mesh.centroid[face_rows]
-    rows = np.concatenate([rows, face_rows[owned]])
-    cols = np.concatenate([cols, (-prescribed[owned] - 1).astype(np.int32)])
-    vectors = np.concatenate([vectors, face_vectors[owned]])
     if mirrored is not None:
-        rows, cols = np.concatenate([rows, mirrored]), np.concatenate([cols, -mirrored - 1])
-        vectors = np.concatenate([vectors, mesh.centroid[mirrored] * (-2.0, 0.0, 0.0)])
-
+        ends, beyond = mirrored, -mirrored - 1
+    else:
+        ends = mesh.face_cells[prescribed, 0].astype(np.int32)
+        ends, beyond = ends[ends < n], (-prescribed[ends < n] - 1).astype(np.int32)
+    rows, cols = np.concatenate([rows, ends]), np.concatenate([cols, beyond])
     order = np.argsort(rows, kind="stable")
-    rows, cols, vectors = rows[order], cols[order], vectors[order]
-    inverse_square = 1.0 / np.einsum("ki,ki->k", vectors, vectors)
-    moments = np.zeros((n, 3, 3))
-    np.add.at(moments, rows, np.einsum("ki,kj,k->kij", vectors, vectors, inverse_square))
+    rows, cols = rows[order], cols[order]
+    del order, same
+
+    # What has a number for every neighbour is by far the largest here: as few of them as possible.
+    vectors = mesh.centroid[np.maximum(cols, 0)]
+    other = np.flatnonzero(cols < 0)
+    ends = -cols[other] - 1
+    images = mesh.face_centroid[ends] if mirrored is None else mesh.centroid[ends] * (-1.0, 1.0, 1.0)
+    vectors[other] = images
+    for i in range(3):
+        vectors[:, i] -= mesh.centroid[rows, i]
+    squares = np.einsum("ki,ki->k", vectors, vectors)
+    moments = np.empty((n, 3, 3))
+    for i, j in ((0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2)):
+        products = vectors[:, i] * vectors[:, j] / squares
+        moments[:, i, j] = moments[:, j, i] = np.bincount(rows, products, minlength=n)
     eigenvalues, axes = np.linalg.eigh(moments)
     kept = eigenvalues > 1e-10 * eigenvalues[:, -1:]
     inverse = np.where(kept, 1.0 / np.where(kept, eigenvalues, 1.0), 0.0)
     pseudo = np.einsum("nik,nk,njk->nij", axes, inverse, axes)
-    weights = np.einsum("kij,kj,k->ki", pseudo[rows], vectors, inverse_square)
+    weights = vectors
+    for first in range(0, len(rows), SHARE):
+        some = slice(first, first + SHARE)
+        weights[some] = np.einsum("kij,kj->ki", pseudo[rows[some]], vectors[some]) / squares[some, None]
     starts = np.concatenate([[0], np.cumsum(np.bincount(rows, minlength=n))]).astype(np.int32)
-    return Gradient(starts, cols, np.ascontiguousarray(weights), int((kept.sum(axis=1) < mesh.dim).sum()))
+    return Gradient(starts, cols, weights, int((kept.sum(axis=1) < mesh.dim).sum()))
 
 
 def cell_pattern(

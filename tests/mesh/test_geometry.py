@@ -209,7 +209,7 @@ def test_bodies_of_revolution(kind: str, grid: type, turns: float) -> None:
 
 def test_vertex_neighbours() -> None:
     mesh = shape_mesh("grid2d", nx=3, Lx=1.0, ny=3, Ly=1.0, comm=SELF)
-    indptr, indices = mesh.vertex_neighbours
+    indptr, indices = mesh.vertex_neighbours()
     assert indices[indptr[4] : indptr[5]].tolist() == [0, 1, 2, 3, 5, 6, 7, 8]
     assert indices[indptr[0] : indptr[1]].tolist() == [1, 3, 4]
 

@@ -42,7 +42,7 @@ def test_every_cell_is_like_every_other(dim: int) -> None:
     n = mesh.n_owned
     assert not len(mesh.outer_faces)
     assert int(mesh.face_owned.sum()) == dim * n
-    pointer, neighbours = mesh.vertex_neighbours
+    pointer, neighbours = mesh.vertex_neighbours()
     assert np.all(np.diff(pointer) == 3**dim - 1)
     assert mesh.total(mesh.volume) == pytest.approx(np.prod((1.0, 0.8, 0.9)[:dim]))
     step = np.array([0.2, 0.2, 0.3])

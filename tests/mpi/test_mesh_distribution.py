@@ -165,8 +165,8 @@ def test_exchange_of_rows(pair: tuple[Mesh, Mesh]) -> None:
 
 def test_vertex_neighbours(pair: tuple[Mesh, Mesh]) -> None:
     mesh, whole = pair
-    indptr, indices = mesh.vertex_neighbours
-    all_ptr, all_indices = whole.vertex_neighbours
+    indptr, indices = mesh.vertex_neighbours()
+    all_ptr, all_indices = whole.vertex_neighbours()
     assert len(indptr) == mesh.n_owned + 1
     for cell in range(0, mesh.n_owned, max(mesh.n_owned // 50, 1)):
         g = mesh.global_id[cell]
