@@ -242,14 +242,16 @@ class EnergyAxis:
             raise CaseError(f"energy axis: phonon_maximum {top:g} must exceed two of the finest bins")
         if start is None:
             start = max(low - 0.5 * finest, 0.0) if fixed else low
-        own = set(gaps.tolist())
-        found = sorted(own.union(one for one in feet if one < maximum - 2.0 * finest))
-        zones = [(one, one) for one in found] if fixed else [(start, high)]
+        found = sorted(set(gaps.tolist()))
         middles = _apart(found, start, 2.0 * finest) if fixed else []
-        around = [one + side * finest for one in middles for side in (-0.5, 0.5)]
+        below = sorted(one for one in feet if one < maximum - 2.0 * finest)
+        beside = [one for one in below if np.all(np.abs(one - gaps) > 2.0 * finest)]
+        steps = _apart(beside, start, 2.0 * finest) if fixed else []
+        zones = [(one, one) for one in found + steps] if fixed else [(start, high)]
+        around = [one + side * finest for one in middles + steps for side in (-0.5, 0.5)]
         breaks = np.unique(np.maximum([start, *around, maximum], start))
         edges = _widening(breaks, zones, finest, growth, largest)
-        emitted = [lowest_pairs(0.5 * (edges[1:] + edges[:-1]), one) for one in middles if one in own]
+        emitted = [lowest_pairs(0.5 * (edges[1:] + edges[:-1]), one) for one in middles]
         emitted = [points for points in emitted if points[-1] + finest < top]
         if not emitted:
             zones = [(0.0, 0.0)] + ([(2.0 * start, 2.0 * high)] if 2.0 * start < top else [])

@@ -73,10 +73,12 @@ def test_gaps_that_stay_are_middles_of_bins(gaps: tuple[float, ...]) -> None:
     assert axis.edges[0] == max(gaps[0] - 0.025, 0.0)
     # nowhere finer than at a gap, but where what is left between two of them is divided
     assert axis.widths.min() > 0.04 and np.diff(axis.phonon_energies).min() > 0.03
-    stepped = EnergyAxis.from_gap(4.0, gap=1.0, finest=0.05, growth=0.1, fixed=True, feet=(1.4, 3.99))
+    stepped = EnergyAxis.from_gap(4.0, gap=1.0, finest=0.05, growth=0.1, fixed=True, feet=(1.4, 3.99, 5.0))
     k = int(np.argmin(np.abs(stepped.energies - 1.4)))
     assert stepped.energies[k] == pytest.approx(1.4, abs=1e-14)
     assert stepped.widths[k] == pytest.approx(0.05, rel=1e-12)
+    beside = EnergyAxis.from_gap(4.0, gap=(1.0, 1.4), finest=0.05, growth=0.1, fixed=True, feet=(1.35,))
+    assert np.abs(beside.energies - 1.4).min() < 1e-14 < np.abs(beside.energies - 1.35).min()
     close = EnergyAxis.from_gap(4.0, gap=(0.95, 1.0), finest=0.05, growth=0.1, fixed=True)
     assert np.abs(close.energies - 0.95).min() < 1e-14 < np.abs(close.energies - 1.0).min()
 
