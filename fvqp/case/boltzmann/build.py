@@ -27,7 +27,7 @@ from fvqp.case.boltzmann.schema import (
     TransportCase,
     TransportPulse,
 )
-from fvqp.case.boltzmann.sizes import GEOMETRIES, Sizes, cells, sizes
+from fvqp.case.boltzmann.sizes import GEOMETRIES, Sizes, cells, require_pairs, sizes
 from fvqp.case.boltzmann.tables import read_spectrum
 from fvqp.case.geometry import distributed_mesh, require_touching
 from fvqp.case.process import ProcessTable, given_processes
@@ -137,6 +137,7 @@ def build_setup(
     try:
         if isinstance(case, BoltzmannCase):
             grid, mesh = energy_axis(case, units, reference, own), separate_cells()
+            require_pairs(grid, comm)
         else:
             grid, mesh, size = _body(case, units, reference, own, comm, out)
             cross_section = case.cross_section.measure(mesh.lengths)

@@ -36,6 +36,8 @@ OF_PETSC = 8
 RECORDED = 3
 #: Bytes of a cell of the mesh: vertices, faces, neighbours, gradients.
 OF_CELL = 1024.0
+#: Bytes of two bins of an axis that is not uniform, for the phonons of their collisions (measured).
+OF_PAIR = 400.0
 #: Bytes of any run: modules, compiled loops and figures; and what the allocator takes over what is asked of
 #: it, since arrays of different lengths do not fit where others were (both measured).
 OF_RUN, LOOSE = 100.0 * 2**20, 1.15
@@ -154,6 +156,9 @@ def sizes(
     )
     vector = 8.0 * most * per_cell
     least = most * OF_CELL + vector * (COPIES + OF_PETSC + RECORDED)
+    may_collide = not any(region.insulator for region in case.regions.values())
+    if case.collisions.inelastic and (may_collide if colliding is None else colliding):
+        least += of_pairs(grid)
     expected = least + max(full + vector * FACTORS * moves, (alone + vector * WHOLE) * moves)
     kept = vector * RESTART * steady
     times = 1 if case.evolution is None else number_of_times(case.evolution)
@@ -170,6 +175,21 @@ def sizes(
         results,
         _advice(case),
     )
+
+
+def of_pairs(grid: EnergyAxis) -> float:
+    """Return bytes of the collisions of all pairs of bins, which uniform axes do not need."""
+    return 0.0 if grid.is_uniform else OF_PAIR * grid.n**2
+
+
+def require_pairs(grid: EnergyAxis, comm: MPI.Comm) -> None:
+    """Raise `CaseError` if the collisions of a film do not fit into memory. Collective."""
+    needed, free = of_pairs(grid), available(comm)
+    if needed > free:
+        raise CaseError(
+            f"energies: collisions of {grid.n} bins with one another need {needed / 2**30:.3g} GiB, and "
+            f"{free / 2**30:.3g} GiB are left; make energies.width larger, or give energies.lowest_gap"
+        )
 
 
 def _places(case: TransportCase) -> int:

@@ -68,6 +68,25 @@ def test_unknowns_beyond_memory(said: Said, monkeypatch: pytest.MonkeyPatch) -> 
         assert text.endswith(f"make {keys} smaller or energies.width larger, or use more machines")
 
 
+def test_collisions_beyond_memory(said: Said, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Graded bins are as fine all the way up to a gap that follows: every pair of them takes memory."""
+    monkeypatch.setattr("fvqp.case.boltzmann.sizes.available", lambda comm, first=0.0: 2.0**30)
+    fine = {"energies.spacing": "graded", "energies.width": "0.0003 Delta0", "gap.model": "follows"}
+    code, text = said(FILM, fine)
+    assert code == 2 and "needs at least 4." in text and "energies.width larger" in text
+    homogeneous = {
+        "model": "boltzmann",
+        "material": {"name": "Al"},
+        "energies": {"maximum": "4 Delta0", "spacing": "graded", "width": "0.0003 Delta0"},
+        "gap": {"model": "follows"},
+        "phonons": {"model": "bath"},
+        "steady_state": {},
+        "sweep": {"temperature": "0.2 K"},
+    }
+    code, text = said(homogeneous, {})
+    assert code == 2 and "energies: collisions of 3458 bins with one another need 4.45 GiB" in text
+
+
 def test_results_beyond_the_disk(said: Said, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where results of all times do not fit, keys that make them smaller are named."""
     usage = shutil.disk_usage(".")._replace(free=2**22)
