@@ -36,11 +36,16 @@ class CellEquations:
         shape, dense, upper: see `fvqp.solvers.rate_equations.RateEquations`.
     """
 
-    def __init__(self, problem: BoltzmannProblem, *, balance_pairs: bool = False) -> None:
+    def __init__(
+        self, problem: BoltzmannProblem, *, balance_pairs: bool = False, whole: bool = False
+    ) -> None:
         """
         Args:
             problem: in whose cells quasiparticles and phonons stay, all on this rank.
             balance_pairs: see above.
+            whole: whether blocks hold what phonon points of a graded axis do to one another, which steps in
+                time need. To eliminate it rounds occupations that are 1e-15 of others, which steady states
+                have.
 
         Raises:
             CaseError: particles that move, cells of several ranks, or sums by transforms, whose rounding
@@ -71,6 +76,7 @@ class CellEquations:
         self._problem, self._grid, self._volume = problem, grid, problem.cells.volume
         self.follow(problem.gap_at_rest)
         self._balance_pairs = balance_pairs and grid.is_uniform
+        self._whole = whole and grid.step == 0.0
         self._known: tuple[Floats, list[BinWeights], Pair] | None = None
         self.shape = (problem.cells.n_owned, grid.n + grid.n_phonon)
         self.dense = grid.n
@@ -153,7 +159,7 @@ class CellEquations:
         return out
 
     def blocks(self, y: Floats) -> Arrow:
-        """Jacobian; where points share phonons and so act on one another, all unknowns are x."""
+        """Jacobian; all unknowns are x where points that share phonons act on one another."""
         f, n = self.split(y)
         cells, bins, points = len(f), self.dense, n.shape[1]
         total = Arrow(
@@ -167,7 +173,7 @@ class CellEquations:
             for process in one.processes().values():
                 rates = process.at(bin_weights, f[at], n[at])
                 own = rates.jacobian()
-                if isinstance(rates, ElectronPhononRates) and rates.shares_phonons:
+                if self._whole and isinstance(rates, ElectronPhononRates) and rates.shares_phonons:
                     if between_points is None:
                         between_points = np.zeros((cells, points, points))
                     between_points[at] = rates.point_block()

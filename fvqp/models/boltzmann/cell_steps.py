@@ -39,7 +39,7 @@ class CellSteps:
         Raises:
             CaseError: cells that exchange particles.
         """
-        self._p, self._equations = problem, CellEquations(problem)
+        self._p, self._equations = problem, CellEquations(problem, whole=True)
         self._solver = Transient(self._equations, tolerance=tolerance)
         self._most = min(GAP_STEP * tolerance, MAX_GAP_STEP)
         self.length = 0.0 if first_step is None else first_step
