@@ -55,7 +55,7 @@ REDUCED: dict[str, tuple[str, ...]] = {
         'evolution.end="3 ns"',
         "evolution.points_per_decade=2",
     ),
-    "devices/mkid": ('energies.width="0.08 Delta0"', 'evolution.end="4 ns"'),
+    "devices/mkid": ('energies.width="0.08 Delta0"', "energies.growth=0.15", 'evolution.end="4 ns"'),
     "devices/qubit_chip": (
         'energies.width="0.2 Delta0"',
         "energies.growth=0.1",
