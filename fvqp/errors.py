@@ -52,6 +52,10 @@ class FvqpError(Exception):
         super().__init__(*(_readable(one) if isinstance(one, str) else one for one in arguments))
 
 
+class NothingToDraw(FvqpError):
+    """A figure without a curve, as everything that it shows came out as zero."""
+
+
 class CaseError(FvqpError):
     """A case (file, key or value) that cannot be what its author meant."""
 

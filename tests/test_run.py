@@ -101,7 +101,12 @@ def test_a_run_ends_with_its_balance_and_where_it_is(
             },
             "1.0e-01 of the energy that has moved",
         ),
-        ({"energy_qp": [1.0, 1.0], "energy_residual": [0.0, 0.0]}, ""),
+        # Of an energy that stays, rounding alone changes.
+        (
+            {"energy_ph": [1.0, 1.0 + 4e-16], "energy_residual": [0.0, -2e-16]},
+            "2.0e-16 of the energy that is there",
+        ),
+        ({"energy_qp": [0.0, 0.0], "energy_residual": [0.0, 0.0]}, ""),
         ({"g_nl": [1.0, 2.0]}, ""),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import xarray as xr
 
-from fvqp.errors import CheckpointError, FvqpError
+from fvqp.errors import CheckpointError, FvqpError, NothingToDraw
 from fvqp.results.convergence import Convergence
 from fvqp.results.dataset import read_dataset
 from fvqp.results.files import make_folder
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from fvqp.results.figures import FigureSpec
+
+log = logging.getLogger(__name__)
 
 STUDY_FILE = "study.nc"
 """Results of all runs of a study, in its folder."""
@@ -147,6 +150,8 @@ class Result:
     ) -> list[Path]:
         """Write the case's figures, or one figure of a ``kind`` that the case need not ask for.
 
+        A figure of the case in which there would be nothing to see is left out, with a warning.
+
         Args:
             folder: where to write; default ``figures`` in the results folder.
             kind: of a figure.
@@ -169,7 +174,15 @@ class Result:
         specs = self._specs(kind)
         if specs:
             make_folder(target)
-        return [file for spec in specs for file in draw(self.dataset, spec, target, formats, width)]
+        files: list[Path] = []
+        for spec in specs:
+            try:
+                files += draw(self.dataset, spec, target, formats, width)
+            except NothingToDraw as error:
+                if kind is not None:
+                    raise
+                log.warning('no figure "%s": %s', spec.kind, error)
+        return files
 
     def _specs(self, kind: str | None) -> list[FigureSpec]:
         """Figures of the case, or of a kind."""

@@ -32,8 +32,8 @@ SILENT = 120.0
 keeps the writing thread waiting."""
 SHOWN = ("x_qp", "n_qp", "gap", "g_nl", "I_det", "I_s", "N_mean", "concentration", "minigap", "Z0")
 """Quantities whose last values are shown, if they are numbers of a point."""
-LIVE = ("x_qp", "g_nl")
-"""Quantities of which the progress of a run shows the last value; the first that there is."""
+LIVE = ("x_qp", "g_nl", "energy_ph")
+"""Quantities of which the progress of a run shows the last value; the first that is not zero."""
 
 
 class RunState(Enum):
@@ -196,7 +196,8 @@ def run_status(folder: str | Path) -> list[RunStatus]:
 
 def last_value(dataset: xr.Dataset, place: tuple[int, ...]) -> str:
     """Return the quantity that progress shows of a point, as "x_qp = 1.2e-06"; empty if there is none."""
-    return next(iter(_values(dataset, place, LIVE)), "")
+    names = [name for name in LIVE if _number(dataset, place, name) != 0.0] or LIVE
+    return next(iter(_values(dataset, place, names)), "")
 
 
 def _state(facts: dict[str, Any], points: tuple[int, int] | None) -> tuple[RunState, str]:
@@ -268,12 +269,17 @@ def _last_values(dataset: xr.Dataset) -> tuple[str, ...]:
 
 def _values(dataset: xr.Dataset, place: tuple[int, ...], names: Sequence[str]) -> Iterator[str]:
     """Finite numbers of a point, with units."""
-    swept = dataset.variables["completed"].dims
     for name in names:
-        variable = dataset.variables.get(name)
-        if variable is not None and variable.dims == swept and np.isfinite(value := variable.values[place]):
-            unit = variable.attrs.get("units", "1")
-            yield f"{name} = {float(value):.4g}{'' if unit == '1' else f' {unit}'}"
+        if np.isfinite(value := _number(dataset, place, name)):
+            unit = dataset.variables[name].attrs.get("units", "1")
+            yield f"{name} = {value:.4g}{'' if unit == '1' else f' {unit}'}"
+
+
+def _number(dataset: xr.Dataset, place: tuple[int, ...], name: str) -> float:
+    """A number of a point; NaN if there is none."""
+    variable = dataset.variables.get(name)
+    there = variable is not None and variable.dims == dataset.variables["completed"].dims
+    return float(variable.values[place]) if variable is not None and there else np.nan
 
 
 def _process(facts: dict[str, Any]) -> str:

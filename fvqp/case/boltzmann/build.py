@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -80,6 +81,12 @@ class BoltzmannSetup:
     def grid(self) -> EnergyAxis:
         """Energies."""
         return self.problem.grid
+
+    @cached_property
+    def has_quasiparticles(self) -> bool:
+        """False in insulators alone. Collective."""
+        here = any(one.has_quasiparticles for one in self.problem.media)
+        return bool(self.mesh.comm.allreduce(here, MPI.LOR))
 
     @property
     def collisions(self) -> ElectronPhonon:

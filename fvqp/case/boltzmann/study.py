@@ -17,7 +17,7 @@ from mpi4py import MPI
 from fvqp.case.boltzmann.build import build_setup
 from fvqp.case.boltzmann.film import Film
 from fvqp.case.boltzmann.lengths import RegionLengths, length_rows, mesh_errors, warn_of_lengths
-from fvqp.case.boltzmann.observable import BoltzmannSample
+from fvqp.case.boltzmann.observable import BoltzmannRun, BoltzmannSample
 from fvqp.case.boltzmann.recording import Begin, BoltzmannRecorder, Place
 from fvqp.case.boltzmann.schema import AnyCase, BoltzmannCase, TransportCase
 from fvqp.case.boltzmann.work import evolution_work, steady_work
@@ -27,7 +27,7 @@ from fvqp.case.run_time import Work
 from fvqp.case.sizes import size_rows
 from fvqp.case.study import Line, Study
 from fvqp.collisions import PhotonDrive
-from fvqp.errors import ConvergenceError, FvqpError
+from fvqp.errors import CaseError, ConvergenceError, FvqpError
 from fvqp.models.boltzmann import BoltzmannProblem, Moment, State, balanced_state, evolve
 from fvqp.models.boltzmann.at_power import steady_at_power
 from fvqp.models.boltzmann.cell_equations import CellEquations
@@ -44,6 +44,8 @@ log = logging.getLogger(__name__)
 
 GAPS, RATES = 4.0, 8.0
 """Steady states on the way to one with a gap that follows, and to one with given absorbed power."""
+OF_QUASIPARTICLES = ("density", "density_profile", "energy_shells", "gap_profile")
+"""Kinds of figures that show nothing of phonons."""
 STEADY_START = 1e-8
 """Tolerance of the steady state of a body that an evolution starts from."""
 
@@ -79,6 +81,24 @@ class BoltzmannStudy(Study[BoltzmannRecorder]):
             self._check_sweep()
             self.film.warn_of_resolution()
         self.setup.media.warn_of_spectra()
+        self._check_figures()
+
+    def _check_figures(self) -> None:
+        """Raise `CaseError` for a figure of what leaves where nothing can, and of quasiparticles where there
+        are none. Collective."""
+        leaves, has = bool(BoltzmannRun(self.case, self.setup).exits), self.setup.has_quasiparticles
+        for number, figure in enumerate(self.case.figures):
+            at = f'{self.case.source}: figures[{number}].kind: "{figure.kind}" shows'
+            if figure.kind == "arrivals" and not leaves:
+                raise CaseError(
+                    f"{at} what leaves by walls and losses, and nothing can leave: every wall reflects, and "
+                    "no process takes energy away"
+                )
+            if figure.kind in OF_QUASIPARTICLES and not has:
+                raise CaseError(
+                    f'{at} quasiparticles, which insulators do not have; "regions", "map" and "energies" '
+                    "show their phonons"
+                )
 
     def _check_options(self) -> None:
         """Raise `CaseError` for options of PETSc that no solver reads."""
@@ -106,6 +126,11 @@ class BoltzmannStudy(Study[BoltzmannRecorder]):
             return [*setup.reference.report_rows(), ("energies", energies), *self.film.report_rows(self.axes)]
         mesh, size, times = setup.mesh, setup.size, self.axes["time"]
         assert size is not None
+        directions = f"{size.directions[1]} of phonons"
+        if setup.has_quasiparticles:
+            directions = f"{size.directions[0]} of quasiparticles, {directions}"
+        else:
+            energies = f"{grid.n_phonon} of phonons; there are no quasiparticles in insulators"
         states = "one, which is steady"
         if self.case.evolution is not None:
             states = f"{len(times)}, at 0 s and from {times[1]:.4g} s to {times[-1]:.4g} s"
@@ -117,7 +142,7 @@ class BoltzmannStudy(Study[BoltzmannRecorder]):
             *([("regions", ", ".join(mesh.region_names))] if mesh.region_names else []),
             ("boundaries", ", ".join(mesh.boundaries)),
             ("energies", energies),
-            ("directions", f"{size.directions[0]} of quasiparticles, {size.directions[1]} of phonons"),
+            ("directions", directions),
             ("unknowns", f"{mesh.n_global * size.per_cell:.3g}"),
             ("states", states),
             ("memory", str(size)),
@@ -152,12 +177,11 @@ class BoltzmannStudy(Study[BoltzmannRecorder]):
         if self.film is not None:
             texts = self.film.errors()
         else:
-            width = self.case.energies.width.in_delta0(self.setup.units.energy)
-            kt = self.setup.units.temperature(self.case.baths[0])
-            texts = [
-                *mesh_errors(self._known_lengths),
-                f"bins at the gap {two_digits(width / kt)} k_BT of the bath",
-            ]
+            texts = mesh_errors(self._known_lengths)
+            if self.setup.has_quasiparticles:
+                width = self.case.energies.width.in_delta0(self.setup.units.energy)
+                kt = self.setup.units.temperature(self.case.baths[0])
+                texts.append(f"bins at the gap {two_digits(width / kt)} k_BT of the bath")
         if self.case.evolution is not None:
             texts.append(f"a step {percent(self.case.evolution.tolerance)} (evolution.tolerance)")
         return texts

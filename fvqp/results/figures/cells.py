@@ -83,13 +83,16 @@ def draw_fields(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> None:
 
 
 def draw_map_of_cells(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> None:
-    """Density of quasiparticles of a plane mesh at the last time; a curve where the superconductor is a
-    line."""
+    """Density of quasiparticles of a plane mesh at the last time, of insulators alone energy of phonons; a
+    curve where the superconductor is a line."""
     if "x" not in dataset.coords:
         raise FvqpError("a map is of a mesh; shells have profiles")
     if np.ptp(dataset["z"].values) > 0.0:
         raise FvqpError("a map is of a plane mesh; fields of solids are for ParaView and fvqp plot --animate")
-    values = _last(stored(dataset, "n_qp_cell"), "time").assign_attrs(symbol=SYMBOLS["n_qp"])
+    values = stored(dataset, "n_qp_cell").assign_attrs(symbol=SYMBOLS["n_qp"])
+    if not (values > 0.0).any():
+        values = stored(dataset, "energy_ph_cell").assign_attrs(symbol=SYMBOLS["energy_ph"])
+    values = _last(values, "time")
     curved = dataset.attrs.get("mesh_coordinates", "cartesian") != "cartesian"
     names = {"x": "$r$", "y": "$z$"} if curved else {}
     dataset = dataset.assign_coords({k: dataset[k].assign_attrs(symbol=v) for k, v in names.items()})
@@ -211,8 +214,10 @@ def _different(table: Floats, rows: Ints) -> list[int]:
 
 
 def _gapped(dataset: xr.Dataset) -> Bools:
-    """Cells that have a gap at some point; all if none has one."""
-    gap = stored(dataset, "gap")
+    """Cells that have a gap at some point; all if none has one, as in insulators, where it is no number."""
+    if "gap" not in dataset:
+        stored(dataset, "gap")
+    gap = dataset["gap"]
     found = (gap > 0.0).any([dim for dim in gap.dims if dim != "cell"]).values
     return found if found.any() else np.ones_like(found)
 

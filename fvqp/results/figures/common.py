@@ -45,6 +45,7 @@ SYMBOLS = {
     "g_s": "$g_\\mathrm{s}$",
     "G_inj": "$G_\\mathrm{inj}$",
     "gap": "$\\Delta$",
+    "energy_ph": "energy of phonons",
     "energy": "$\\epsilon$",
     "temperature": "$T$",
     "T_lead": "$T_\\mathrm{e}$",

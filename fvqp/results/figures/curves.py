@@ -7,7 +7,8 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from fvqp.errors import FvqpError
+from fvqp.errors import FvqpError, NothingToDraw
+from fvqp.results import ledger
 from fvqp.results.figures.cells import draw_map_of_cells
 from fvqp.results.figures.common import (
     DECADES,
@@ -168,13 +169,15 @@ def _energies(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> None:
     """Energies by volume over the run, as changes since its start, and what all of them leave open."""
     axes, along = panel(figure, 5.0), _run(dataset)
     first = {along: 0}
-    changes = {label: stored(dataset, name) for name, label in ENERGIES.items()}
-    changes = {label: values - values.isel(first) for label, values in changes.items()}
+    energies = {label: stored(dataset, name) for name, label in ENERGIES.items()}
+    changes = {label: values - values.isel(first) for label, values in energies.items()}
     sizes = {label: float(np.abs(change).max()) for label, change in changes.items()}
-    # Rounding of what stays is no change.
-    moved = [label for label in changes if sizes[label] > ROUNDING * max(sizes.values())]
+    # Rounding of what stays is no change, whether something else changes or nothing does.
+    held = max(float(np.abs(values).max()) for values in energies.values())
+    least = max(ROUNDING * max(sizes.values()), ledger.ROUNDING * held)
+    moved = [label for label in changes if sizes[label] > least]
     if not moved:
-        raise FvqpError("no energy changes along the run")
+        raise NothingToDraw("no energy changes along the run")
     table = xr.concat([changes[label] for label in moved], "part", coords="minimal", compat="override")
     table = table.assign_coords(part=moved).rename("change of energy").assign_attrs(units="J m-3")
     log = _decades(table, along)
@@ -221,7 +224,7 @@ def _later(dataset: xr.Dataset, name: str) -> xr.DataArray:
     values = _computed(stored(dataset, name), "time")
     values = values.isel(time=values["time"].values > 0.0)
     if not values.sizes["time"]:
-        raise FvqpError("nothing has been computed after the start")
+        raise NothingToDraw("nothing has been computed after the start")
     return values
 
 
@@ -237,11 +240,13 @@ def _energy_shells(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> Non
 
 
 def _regions(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> None:
-    """Quasiparticles in the regions of a mesh over time."""
+    """Quasiparticles in the regions of a mesh over time; of insulators alone, energy of phonons."""
     values = _later(dataset, "x_qp_region").assign_attrs(symbol=SYMBOLS["x_qp"])
+    if not (values > 0.0).any():
+        values = _later(dataset, "energy_ph_region").assign_attrs(symbol=SYMBOLS["energy_ph"])
     values = values.isel(region=(values > 0.0).any([dim for dim in values.dims if dim != "region"]).values)
     if not values.sizes["region"]:
-        raise FvqpError("no region has quasiparticles")
+        raise NothingToDraw("no region has quasiparticles or energy of phonons")
     axes = panel(figure)
     draw_curves(axes, values, "time", "region", log="xy", least=SMALLEST)
     draw_legend(axes, False)
@@ -282,7 +287,7 @@ def _arrivals(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> None:
     stored(dataset, "energy_escaped_by")
     power = arrivals(dataset)["power"]
     if not (power > 0.0).any():
-        raise FvqpError("nothing arrived at any wall or loss")
+        raise NothingToDraw("nothing arrived at any wall or loss")
     edges = np.append(power["time_from"].values, power["time_to"].values[-1])
     if edges[0] == 0.0:  # which a logarithmic axis does not have
         edges[0] = edges[1] ** 2 / edges[2] if len(edges) > 2 else 0.5 * edges[1]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from case_keys import changed
@@ -12,7 +14,8 @@ from fvqp.case.boltzmann import build
 from fvqp.case.boltzmann.sizes import LOOSE, sizes
 from fvqp.case.reading import case_from_dict
 from fvqp.energy import EnergyAxis
-from fvqp.errors import CaseError
+from fvqp.errors import CaseError, FvqpError
+from fvqp.results.status import last_value
 
 PULSE = {"of": "phonons", "centre": "3 Delta0", "width": "0.3 Delta0", "peak": 0.01, "size": "1 um"}
 CRYSTAL = changed(
@@ -65,6 +68,44 @@ def test_there_are_no_quasiparticles_to_be_excited() -> None:
     case = changed(CRYSTAL, {"initial.pulses.0.of": "quasiparticles", "initial.pulses.0.centre": "2 Delta0"})
     with pytest.raises(CaseError, match=r"pulses\[0\]: there is nothing to be excited in its place"):
         fvqp.run(case)
+
+
+def test_figures_of_phonons_alone(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Regions are shown by their energy of phonons; where energy stays, there is no figure of its changes."""
+    closed = {"phonons.walls": {}, "figures": [{"kind": "energies"}, {"kind": "regions"}]}
+    with caplog.at_level("INFO", logger="fvqp"):
+        result = fvqp.run(changed(CRYSTAL, closed), tmp_path)
+    assert [file.name for file in (tmp_path / "figures").iterdir()] == ["regions.png"]
+    (axes,) = result.plot("regions")
+    assert "energy of phonons" in axes.get_ylabel()
+    assert len(axes.lines) == 1
+    (cells, *_) = result.plot("map")
+    assert cells.collections[0].get_array().min() > 0.0
+    assert 'no figure "energies": no energy changes along the run' in caplog.text
+    assert last_value(result.dataset, (1,)).startswith("energy_ph = ")
+    with pytest.raises(FvqpError, match="no energy changes"):
+        result.save_figures(tmp_path / "else", kind="energies")
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        ("arrivals", "nothing can leave"),
+        ("density", "insulators do not have"),
+        ("energy_shells", "quasiparticles"),
+    ],
+)
+def test_figures_that_would_be_empty_are_refused_beforehand(kind: str, message: str) -> None:
+    case = changed(CRYSTAL, {"phonons.walls": {}, "figures": [{"kind": "regions"}, {"kind": kind}]})
+    with pytest.raises(CaseError, match=rf'figures\[1\].kind: "{kind}" shows .*{message}'):
+        fvqp.check(case)
+
+
+def test_the_check_tells_of_phonons_alone() -> None:
+    report = str(fvqp.check(CRYSTAL))
+    assert "there are no quasiparticles in insulators" in report
+    assert "bins at the gap" not in report
+    assert "of quasiparticles" not in report
 
 
 def test_insulators_take_no_memory_of_collisions() -> None:
