@@ -132,3 +132,23 @@ def test_arrivals_are_bins_between_recorded_times() -> None:
     assert axes.get_ylim()[0] > 1e7
     with pytest.raises(FvqpError, match="nothing arrived at any wall or loss"):
         drawn(data.isel(exit=[1]), "arrivals")
+
+
+@pytest.mark.parametrize(
+    ("model", "kind", "dataset", "message"),
+    [
+        ("boltzmann", "inverse_density", xr.Dataset({"n_qp": ("temperature", [1.0])}), "of steady states"),
+        ("localized", "profile", xr.Dataset({"radius": [1.0]}), "hold no generation_cell"),
+        (
+            "clusters",
+            "phase_diagram",
+            xr.Dataset(coords={"generation": [1.0], "volume": [1.0, 2.0]}),
+            "several generations and volumes",
+        ),
+    ],
+)
+def test_results_without_what_a_figure_shows(
+    model: str, kind: str, dataset: xr.Dataset, message: str
+) -> None:
+    with pytest.raises(FvqpError, match=message):
+        FAMILIES[model][kind](dataset, FigureSpec(kind), Figure())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +11,16 @@ import numpy as np
 import pytest
 import xarray as xr
 from kinetic_cases import DRIVEN, PULSE
+from matplotlib import pyplot
 from run_cases import line
 from shipped_cases import CASES, REDUCED
 
 import fvqp
+from fvqp.errors import FvqpError
 from fvqp.models.localized import Simulation
 from fvqp.models.localized.trajectory import Trajectory
 from fvqp.results import open_result
+from fvqp.results.figures import kinds_of
 
 pytestmark = pytest.mark.slow
 
@@ -64,6 +68,18 @@ def test_balance(name: str, tmp_path: Path, trajectories: list[Trajectory]) -> N
         balanced += BALANCES[dataset.attrs["model"]](dataset, name in AT_REST, trajectories)
     # Something was balanced, in every case and stage that has something to balance.
     assert len(balanced) >= max(len(stages), 1) or name in WITHOUT, balanced
+    for one in [open_result(path) for path in stages] or [result]:
+        every_figure_is_drawn_or_says_why(one)
+
+
+def every_figure_is_drawn_or_says_why(result: fvqp.Result) -> None:
+    kinds = list(kinds_of(result.dataset))
+    drawn = []
+    for kind in kinds:
+        with suppress(FvqpError):
+            drawn += result.plot(kind)
+        pyplot.close("all")
+    assert drawn, kinds
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 
+from fvqp.errors import FvqpError
 from fvqp.results.figures.common import FigureSpec, draw_map, label_of, stored, with_prefix
 from fvqp.typing import Floats
 
@@ -16,6 +17,8 @@ from fvqp.typing import Floats
 def phase_diagram(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> None:
     """Polarization, and number over that of unpolarized quasiparticles, over volume and generation; lines
     are those of large clusters, and the borders of the regimes."""
+    if min(dataset.sizes["generation"], dataset.sizes["volume"]) < 2:
+        raise FvqpError("a phase diagram needs several generations and volumes")
     figure.set_size_inches(7.4, 3.2)
     equation = 0
     panels = figure.subplots(1, 2, sharey=True)

@@ -158,6 +158,8 @@ def _inverse_density(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> N
         values = (values - values.isel(time=0)).isel(time=slice(1, None))
         return values.assign_attrs(units="m3", symbol="$1/n_\\mathrm{qp}-1/n_\\mathrm{qp}(0)$")
 
+    if "time" not in dataset.dims:
+        raise FvqpError("densities rise and fall in an evolution; these results are of steady states")
     beside = _beside(dataset, spec, "n_qp")
     beside = None if beside is None else risen(beside)
     axes = panel(figure, 4.2, 3.0)

@@ -145,6 +145,7 @@ def _distance(concentration: Floats) -> Floats:
 
 def _profile(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> None:
     """Generation and concentration along x (means over cells of equal x)."""
+    stored(dataset, "generation_cell")
     dataset = dataset.map(displayed)
     figure.set_size_inches(4.8, 4.4)
     above, below = figure.subplots(2, 1, sharex=True)
@@ -154,7 +155,6 @@ def _profile(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> None:
     def mean(values: xr.DataArray) -> Floats:
         return np.asarray(np.bincount(inverse, values.values) / count)
 
-    stored(dataset, "generation_cell")
     for at, label, colour in _points(dataset, "radius", "spin", "generation"):
         point = dataset.isel(at)
         above.plot(x, mean(point["generation_cell"]), color=colour, linewidth=1.2)
