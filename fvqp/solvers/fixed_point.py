@@ -16,6 +16,9 @@ from fvqp.typing import Floats
 
 log = logging.getLogger(__name__)
 
+DEPTH = 6
+"""Earlier iterates that Anderson's acceleration mixes."""
+
 
 @dataclass(frozen=True)
 class FixedPoint:
@@ -34,7 +37,6 @@ def solve_fixed_point(
     tolerance: float,
     what: str,
     max_evaluations: int = 60,
-    depth: int = 6,
     prefix: str = "fvqp_gap_",
 ) -> FixedPoint:
     """Find ``x`` with ``max |g(x) − x| ≤ tolerance``.
@@ -49,7 +51,6 @@ def solve_fixed_point(
         tolerance: largest accepted difference, in the units of ``x``.
         what: name of the quantity, for messages.
         max_evaluations: give up after that many.
-        depth: number of earlier iterates that Anderson acceleration mixes.
         prefix: of the SNES's options (``-fvqp_gap_snes_type``, ``-fvqp_gap_snes_monitor``).
 
     Raises:
@@ -91,7 +92,7 @@ def solve_fixed_point(
     snes.setType("anderson")
     options = PETSc.Options(prefix)
     if not options.hasName("snes_anderson_m"):
-        options.setValue("snes_anderson_m", depth)
+        options.setValue("snes_anderson_m", DEPTH)
     snes.setFunction(function, f)
     snes.setConvergenceTest(converged)
     snes.setTolerances(max_it=max_evaluations)

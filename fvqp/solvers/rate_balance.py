@@ -33,6 +33,9 @@ _IDLE = 2
 _TRIALS = 25
 #: Error of linear solves in Newton steps, relative to the unknowns.
 _LINEAR = 1e-3
+#: Largest accepted difference of a balance over its flows: slow processes leave it over of fast ones, and it
+#: is no more exact than the rounding of these.
+_BALANCED = 1e-7
 
 
 @dataclass(frozen=True)
@@ -66,18 +69,15 @@ class BalanceSolver:
         equations: RateEquations,
         *,
         tolerance: float = 1e-9,
-        balance_tolerance: float = 1e-7,
         max_iterations: int = 200,
     ) -> None:
         """
         Args:
             equations: whose steady states are wanted.
             tolerance: largest accepted ``|gain − loss|/(gain + loss)`` of an unknown.
-            balance_tolerance: the same for balances. They are what slow processes leave over of fast ones,
-                and no more exact than the rounding of these.
             max_iterations: steps before giving up.
         """
-        self.equations, self.tolerance, self.balance_tolerance = equations, tolerance, balance_tolerance
+        self.equations, self.tolerance = equations, tolerance
         self._linear = ShiftedSolver(
             equations.blocks, equations.product, equations.shape, "fvqp_steady_linear_", similar=40.0
         )
@@ -134,7 +134,7 @@ class BalanceSolver:
 
     def _reason(self, y: Floats) -> str:
         name = max(self._imbalance, key=lambda key: self._imbalance[key], default="")
-        if name and self._imbalance[name] > max(self._residual, self.balance_tolerance):
+        if name and self._imbalance[name] > max(self._residual, _BALANCED):
             gain, loss = self.equations.balances(y)[name]
             point = int(np.argmax(np.abs(gain - loss) / (gain + loss)))
             return f"{name} of cell {point} is not balanced, gain {gain[point]:.3e}, loss {loss[point]:.3e}"
@@ -155,7 +155,7 @@ class BalanceSolver:
             for name, (gain, loss) in self.equations.balances(y).items()
         }
         done = self._residual <= self.tolerance and all(
-            value <= self.balance_tolerance for value in self._imbalance.values()
+            value <= _BALANCED for value in self._imbalance.values()
         )
         log.debug(
             "step %d, shift %.1e: residual %.1e, %s", iteration, self._shift, self._residual, self._imbalance

@@ -14,11 +14,13 @@ from fvqp.errors import CaseError, ConvergenceError
 from fvqp.solvers.markov import MarkovChain
 from fvqp.typing import Complexes, Floats
 
+TOLERANCE = 1e-9
+"""Of the rates, relative."""
 SOLVE = 1e-11
 """Residual of a solve, relative to its right-hand side."""
 
 
-def slowest_rates(chain: MarkovChain, count: int, *, tolerance: float = 1e-9) -> Complexes:
+def slowest_rates(chain: MarkovChain, count: int) -> Complexes:
     """Return the `count` slowest relaxation rates, by ARPACK; collective.
 
     A deviation from the stationary state decays with the real part of a rate and oscillates with the
@@ -30,8 +32,6 @@ def slowest_rates(chain: MarkovChain, count: int, *, tolerance: float = 1e-9) ->
         The chain; `stationary` has been called.
     count
         How many.
-    tolerance
-        Of the rates, relative.
 
     Returns
     -------
@@ -59,7 +59,7 @@ def slowest_rates(chain: MarkovChain, count: int, *, tolerance: float = 1e-9) ->
     operator = LinearOperator((chain.size, chain.size), invert, dtype=float)
     start = np.random.default_rng(0).normal(size=chain.size)
     try:
-        found = eigs(operator, count, v0=start, tol=tolerance, return_eigenvectors=False)
+        found = eigs(operator, count, v0=start, tol=TOLERANCE, return_eigenvectors=False)
     except ArpackError as error:
         raise ConvergenceError(f"relaxation rates: {error} (ARPACK)") from None
     return np.asarray(1.0 / found[np.argsort(-np.abs(found), kind="stable")])

@@ -168,9 +168,9 @@ class MatsubaraSolution:
         """
         return self._continue(self.gap, energy, largest)
 
-    def Z_at(self, energy: ArrayLike, largest: float | None = None) -> Complexes:
+    def Z_at(self, energy: ArrayLike) -> Complexes:
         """``Z(ε + i0)`` likewise (at T > 0 above ``|Im εZ(0)|``, which is small well below T_c)."""
-        return self._continue(self.Z, energy, largest)
+        return self._continue(self.Z, energy, None)
 
     def gap_edge(self, largest: float | None = None) -> float:
         """Δ0 with ``Re Δ(Δ0) = Δ0``; 0 in the normal state."""

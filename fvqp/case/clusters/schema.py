@@ -22,7 +22,7 @@ from fvqp.case.quantities import (
     Volume,
     spaced,
 )
-from fvqp.case.tables import AS_LIST, ONCE, Case, Count, FigureTable, Flag, Name, Table, digest
+from fvqp.case.tables import AS_LIST, ONCE, Case, Count, FigureTable, Flag, Name, Solver, Table, digest
 
 Equation = Literal["master", "simplified", "fokker_planck", "trajectory", "mean_field"]
 Spin = Literal["quantum", "ising"]
@@ -178,7 +178,7 @@ class ClustersOutput(Table):
     which the cluster forgets."""
 
 
-class ClustersSolver(Table):
+class ClustersSolver(Solver):
     """Solver of the equations."""
 
     CONDITIONAL: ClassVar = frozenset({"tolerance", "cells", "method", "max_states"})
@@ -193,8 +193,6 @@ class ClustersSolver(Table):
     """Method for the master equation: elimination, multigrid, or what suits the number of states."""
     max_states: Count = 5_500_000
     """Largest number of states of the master equation; about 0.75 kB each."""
-    petsc: dict[str, str | int | float | bool] = Field(default_factory=dict)
-    """Options of PETSc with the prefix ``fvqp_``: numbers, methods and output to the terminal."""
 
 
 class ClustersFigure(FigureTable):

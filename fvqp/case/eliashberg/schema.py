@@ -8,7 +8,7 @@ from pydantic import Field
 
 from fvqp.case.interaction import Interaction
 from fvqp.case.quantities import AbsoluteEnergy, Number, Temperature
-from fvqp.case.tables import AS_LIST, ONCE, Case, Count, FigureTable, Flag, Table
+from fvqp.case.tables import AS_LIST, ONCE, Case, Count, FigureTable, Flag, Solver, Table
 
 
 class EliashbergSweep(Table):
@@ -26,7 +26,7 @@ class EliashbergEnergies(Table):
     """Bins between 0 and ``maximum``, over which the density of states is averaged."""
 
 
-class EliashbergSolver(Table):
+class EliashbergSolver(Solver):
     """Solver of the equations."""
 
     spacing: AbsoluteEnergy | None = None
@@ -35,8 +35,6 @@ class EliashbergSolver(Table):
     maximum_iterations: Count = 400
     matsubara: Flag = True
     """Whether the solution on the imaginary axis, continued by Padé, is stored beside."""
-    petsc: dict[str, str | int | float | bool] = Field(default_factory=dict)
-    """Options of PETSc with the prefix ``fvqp_``: output to the terminal."""
 
 
 class EliashbergFigure(FigureTable):

@@ -28,7 +28,7 @@ from fvqp.case.quantities import (
     Time,
     Volume,
 )
-from fvqp.case.tables import AS_LIST, ONCE, Case, Count, Flag, Name, Table
+from fvqp.case.tables import AS_LIST, ONCE, Case, Count, Flag, Name, Solver, Table
 from fvqp.case.usadel.outputs import UsadelFigure, UsadelOutput
 
 MAX_ENERGIES = 1_000_000
@@ -267,7 +267,7 @@ class UsadelSweep(Table):
     """Bath temperature of every reservoir and junction that has none of its own."""
 
 
-class UsadelSolver(Table):
+class UsadelSolver(Solver):
     """Solver of the equations."""
 
     method: Literal["auto", "direct", "multigrid", "mumps", "hypre", "gamg"] = "auto"
@@ -282,8 +282,6 @@ class UsadelSolver(Table):
     groups: Count = 1
     """Groups of ranks that share the curves of the sweep (temperatures, supercurrents, detector biases), and
     the two directions of V_inj where a point starts from its neighbour and fields are not written."""
-    petsc: dict[str, str | int | float | bool] = Field(default_factory=dict)
-    """Options of PETSc with the prefix ``fvqp_``: numbers, methods and output to the terminal."""
 
 
 class UsadelCase(CaseOnMesh):

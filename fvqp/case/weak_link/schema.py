@@ -19,7 +19,7 @@ from fvqp.case.quantities import (
     Temperature,
     spaced,
 )
-from fvqp.case.tables import AS_LIST, ONCE, Case, FigureTable, Name, Table
+from fvqp.case.tables import AS_LIST, ONCE, Case, FigureTable, Name, Solver, Table
 
 MAX_ENERGIES = 100_000
 """Energies of a density of states; more are a slip."""
@@ -93,14 +93,12 @@ class WeakLinkOutput(Table):
     states of every cell."""
 
 
-class WeakLinkSolver(Table):
+class WeakLinkSolver(Solver):
     """Solver of the equations."""
 
     method: Literal["auto", "direct", "mumps"] = "auto"
     """Method for the linear systems: ``direct`` eliminates all energies in one pass, ``mumps`` energy by
     energy; ``auto`` chooses by size."""
-    petsc: dict[str, str | int | float | bool] = Field(default_factory=dict)
-    """Options of PETSc with the prefix ``fvqp_``: numbers, methods and output to the terminal."""
 
 
 class WeakLinkFigure(FigureTable):

@@ -334,7 +334,7 @@ def plain_logarithms(figure: Figure) -> None:
                 axis.set_minor_formatter(NullFormatter())
 
 
-def draw_legend(axes: Axes, shifted: bool, loc: str | None = None, title: str = "") -> None:
+def draw_legend(axes: Axes, shifted: bool, loc: str | None = None) -> None:
     """The legend: at ``loc``, or beside the curves if these are many; in their order if shifted."""
     handles, names = axes.get_legend_handles_labels()
     if not names:
@@ -343,7 +343,7 @@ def draw_legend(axes: Axes, shifted: bool, loc: str | None = None, title: str = 
     if loc is None and len(names) > 4:
         place = {"loc": "center left", "bbox_to_anchor": (1.0, 0.5)}
     step = -1 if shifted else 1
-    axes.legend(handles[::step], names[::step], fontsize=7, title=title or None, title_fontsize=7, **place)
+    axes.legend(handles[::step], names[::step], fontsize=7, **place)
 
 
 def label_of(values: xr.DataArray, unit: str) -> str:
@@ -391,10 +391,10 @@ class DrawnPoint(NamedTuple):
     colour: tuple[float, ...]
 
 
-def points_of(dataset: xr.Dataset, dims: Sequence[str], most: int = MAX_CURVES) -> list[DrawnPoint]:
-    """Return up to ``most`` points along axes, evenly chosen; axes of one value are not in their names."""
+def points_of(dataset: xr.Dataset, dims: Sequence[str]) -> list[DrawnPoint]:
+    """Return up to `MAX_CURVES` points along axes, evenly chosen; axes of one value are in no name."""
     points = list(np.ndindex(*(dataset.sizes[dim] for dim in dims)))
-    rows = evenly(len(points), most)
+    rows = evenly(len(points), MAX_CURVES)
     colours = matplotlib.colormaps["viridis"](np.linspace(0, 0.85, len(rows)))
     found = []
     for row, colour in zip(rows, colours, strict=True):
