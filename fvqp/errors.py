@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterable
+from numbers import Real
 from typing import Any
 
 #: What the command line returns for errors that a user can mend.
@@ -58,6 +59,24 @@ class NothingToDraw(FvqpError):
 
 class CaseError(FvqpError):
     """A case (file, key or value) that cannot be what its author meant."""
+
+
+def require_choice(where: str, value: Any, known: Iterable[str]) -> None:
+    """Raise `CaseError` unless ``value`` is one of the names ``known``; ``where`` as "Junction.role"."""
+    names = list(known)
+    if value not in names:
+        *first, last = [f'"{name}"' for name in names]
+        near = suggestion(value, names) if isinstance(value, str) else ""
+        raise CaseError(f"{where}: expected {', '.join(first)} or {last}, got {shown(value)}{near}")
+
+
+def require_number(where: str, value: Any, *, zero: bool = True) -> None:
+    """Raise `CaseError` unless ``value`` is a number above 0, or 0 where ``zero`` is allowed."""
+    number = isinstance(value, Real) and not isinstance(value, bool)
+    if not number or not (value >= 0.0 if zero else value > 0.0):
+        wanted = "a number that is not negative" if zero else "a positive number"
+        found = f"{value:.6g}" if number else shown(value)
+        raise CaseError(f"{where}: expected {wanted}, got {found}")
 
 
 class CaseMistakes(CaseError):

@@ -57,8 +57,7 @@ JUNCTIONS = [
 ]
 
 
-@pytest.fixture(scope="module")
-def wire() -> Device:
+def short_wire() -> Device:
     mesh = shape_mesh(
         "grid1d",
         nx=40,
@@ -68,6 +67,11 @@ def wire() -> Device:
     )
     ends = [Reservoir("ends", ("left", "right"), temperature="24 mK")]
     return Device(mesh, load_material("Al_ryan2026"), JUNCTIONS, ends, width="150 nm", thickness="8 nm")
+
+
+@pytest.fixture(scope="module")
+def wire() -> Device:
+    return short_wire()
 
 
 def test_every_public_name_is_there() -> None:
@@ -157,6 +161,41 @@ def test_text_quantities_and_numbers_are_the_same() -> None:
         (
             lambda: Junction("A", "here", 1e-6, "gate", 0.1),  # type: ignore[arg-type]
             'Junction.role: expected "injector" or "detector", got "gate"',
+        ),
+        (
+            lambda: Junction("A", "here", "-1 uS", "injector", 0.1),
+            "Junction.conductance: expected a number that is not negative, got -1e-06",
+        ),
+        (
+            lambda: Junction("A", "here", "1 uS", "injector", "-1 K"),
+            "Junction.temperature: expected a number that is not negative, got -1",
+        ),
+        (
+            lambda: Reservoir("end", ("left",), "-24 mK"),
+            "Reservoir.temperature: expected a number that is not negative, got -0.024",
+        ),
+        (
+            lambda: GapModel("unifrm"),  # type: ignore[arg-type]
+            'GapModel.kind: expected "equilibrium", "fixed", "uniform" or "local", got "unifrm"; '
+            'did you mean "uniform"?',
+        ),
+        (
+            lambda: replace(short_wire(), width="-150 nm"),
+            "cross_section.width: expected a positive number, got -1.5e-07",
+        ),
+        (
+            lambda: UsadelProblem(short_wire(), spectra="diffuse"),  # type: ignore[arg-type]
+            'UsadelProblem.spectra: expected "local" or "diffusive", got "diffuse"; '
+            'did you mean "diffusive"?',
+        ),
+        (
+            lambda: UsadelProblem(short_wire(), broadening="4 ueV"),  # type: ignore[arg-type]
+            "UsadelProblem.broadening, in units of the gap: expected a number that is not negative, "
+            'got "4 ueV"',
+        ),
+        (
+            lambda: solve(UsadelProblem(short_wire()), V_inj="0.1 mV", energies=100.5),  # type: ignore[arg-type]
+            "solve: energies: expected a number of bins such as 200, got 100.5",
         ),
         (
             lambda: Reservoir("end", "left", "24 mK"),  # type: ignore[arg-type]

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from fvqp.errors import CaseError, ConvergenceError
+from fvqp.errors import CaseError, ConvergenceError, shown
 from fvqp.models.usadel.problem import UsadelProblem
 from fvqp.results.progress import SweepProgress
 from fvqp.results.result import Result
@@ -53,6 +53,8 @@ def solve(
     drives = () if problem.supercurrent is None else problem.supercurrent.values
     sweep = Sweep(supercurrent=drives, V_det=_volts(V_det), V_inj=_volts(V_inj))
     if energies is not None:
+        if not isinstance(energies, int | np.integer) or energies < 1:
+            raise CaseError(f"solve: energies: expected a number of bins such as 200, got {shown(energies)}")
         maximum = axis_maximum(problem, (*sweep.V_inj, *sweep.V_det))
         rough = replace(problem, grid=coarse_axis(maximum, problem.broadening), collisions=None)
         problem = replace(problem, grid=fitted_axis([rough], energies))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from scipy import constants
 
-from fvqp.errors import CaseError, shown
+from fvqp.errors import CaseError, require_choice, require_number
 from fvqp.materials import Material
 from fvqp.mesh import Mesh
 from fvqp.texts import html_table
@@ -91,8 +91,9 @@ class Junction:
     lead: Lead | None = None
 
     def __post_init__(self) -> None:
-        if self.role not in ("injector", "detector"):
-            raise CaseError(f'Junction.role: expected "injector" or "detector", got {shown(self.role)}')
+        require_choice("Junction.role", self.role, ("injector", "detector"))
+        for key in ("conductance", "temperature"):
+            require_number(f"Junction.{key}", getattr(self, key))
 
     def __repr__(self) -> str:
         kind = self.role if self.injects else f"ideal {self.role}"
@@ -127,6 +128,7 @@ class Reservoir:
     def __post_init__(self) -> None:
         if isinstance(self.on, str):
             raise CaseError(f"Reservoir.on: expected a tuple of boundaries, as ({self.on!r},)")
+        require_number("Reservoir.temperature", self.temperature)
 
     def __repr__(self) -> str:
         parts = [engineering(self.temperature, "K")]
@@ -177,6 +179,8 @@ class Device:
                 raise CaseError(f'cross_section.{key}: a mesh of {kind} needs it, such as "150 nm"')
             if key not in needed and value is not None:
                 raise CaseError(f"cross_section.{key}: not used by a mesh of {kind}; remove it")
+            if value is not None:
+                require_number(f"cross_section.{key}", value, zero=False)
         if not self.material.gap > 0.0:
             raise CaseError(
                 f"material: {self.material.name} is a normal metal; the gap of the reference material is the "

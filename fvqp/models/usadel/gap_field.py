@@ -11,7 +11,7 @@ from mpi4py import MPI
 
 from fvqp.energy import EnergyAxis
 from fvqp.energy import thermal as distributions
-from fvqp.errors import CaseError, SuperconductivityDestroyed
+from fvqp.errors import CaseError, SuperconductivityDestroyed, require_choice
 from fvqp.gap import equilibrium_gap, equilibrium_residual, gap_residual, gap_weights
 from fvqp.models.usadel.device import Device
 from fvqp.models.usadel.proximity import Proximity
@@ -56,6 +56,10 @@ class GapModel:
     at: str | None = None
     debye_energy: float = 10.0
     rule: Literal["arccosh", "arcsinh"] = "arccosh"
+
+    def __post_init__(self) -> None:
+        require_choice("GapModel.kind", self.kind, ("equilibrium", "fixed", "uniform", "local"))
+        require_choice("GapModel.rule", self.rule, ("arccosh", "arcsinh"))
 
     @property
     def follows_bias(self) -> bool:

@@ -10,7 +10,7 @@ import numpy as np
 from mpi4py import MPI
 from scipy import constants
 
-from fvqp.errors import CaseError, ConvergenceError, shown
+from fvqp.errors import CaseError, ConvergenceError, require_choice
 from fvqp.models.linear import TransportSolver
 from fvqp.models.usadel.device import Device
 from fvqp.transport.operator import Operator, Transport
@@ -48,10 +48,7 @@ class Supercurrent:
     region: str | None = None
 
     def __post_init__(self) -> None:
-        if self.kind not in ("phase_gradient", "current"):
-            raise CaseError(
-                f'Supercurrent.kind: expected "phase_gradient" or "current", got {shown(self.kind)}'
-            )
+        require_choice("Supercurrent.kind", self.kind, ("phase_gradient", "current"))
         unit = "A" if self.kind == "current" else "1"
         found = []
         for number, value in enumerate(self.values):

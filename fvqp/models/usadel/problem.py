@@ -18,7 +18,7 @@ from scipy import constants
 from fvqp.collisions.collision_sum import InelasticCollisions
 from fvqp.energy import EnergyAxis
 from fvqp.energy import thermal as distributions
-from fvqp.errors import CaseError
+from fvqp.errors import CaseError, require_choice, require_number
 from fvqp.gap import superfluid_density
 from fvqp.models.linear import TransportSolver
 from fvqp.models.usadel.device import Device
@@ -144,6 +144,9 @@ class UsadelProblem:
 
     def __post_init__(self) -> None:
         device = self.device
+        require_choice("UsadelProblem.spectra", self.spectra, ("local", "diffusive"))
+        for key in ("broadening", "depairing"):
+            require_number(f"UsadelProblem.{key}, in units of the gap", getattr(self, key))
         self.grid.require_from_zero()
         if not device.reservoirs:
             raise CaseError("reservoirs: none; at least one must fix the distribution")
