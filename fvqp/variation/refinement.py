@@ -352,7 +352,10 @@ def _parsed(target: str | float, units: str, size: float) -> float:
         if units == "1":
             # Before anything is computed the units are not known: any quantity may be right.
             return 1.0 if size == 1.0 else to_float(text, "1", what="relative error")
-        allowed = to_float(text, units.replace(" ", "*").replace("-", "**-"), what="error")
+        try:
+            allowed = to_float(text, units.replace(" ", "*").replace("-", "**-"), what="error")
+        except FvqpError:
+            raise CaseError(f"--to {text}: expected an error in {units}, or a part such as 1%") from None
     if not allowed > 0.0:
         raise CaseError(f"--to {text}: must be positive")
     return allowed
