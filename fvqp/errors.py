@@ -61,24 +61,6 @@ class CaseError(FvqpError):
     """A case (file, key or value) that cannot be what its author meant."""
 
 
-def require_choice(where: str, value: Any, known: Iterable[str]) -> None:
-    """Raise `CaseError` unless ``value`` is one of the names ``known``; ``where`` as "Junction.role"."""
-    names = list(known)
-    if value not in names:
-        *first, last = [f'"{name}"' for name in names]
-        near = suggestion(value, names) if isinstance(value, str) else ""
-        raise CaseError(f"{where}: expected {', '.join(first)} or {last}, got {shown(value)}{near}")
-
-
-def require_number(where: str, value: Any, *, zero: bool = True) -> None:
-    """Raise `CaseError` unless ``value`` is a number above 0, or 0 where ``zero`` is allowed."""
-    number = isinstance(value, Real) and not isinstance(value, bool)
-    if not number or not (value >= 0.0 if zero else value > 0.0):
-        wanted = "a number that is not negative" if zero else "a positive number"
-        found = f"{value:.6g}" if number else shown(value)
-        raise CaseError(f"{where}: expected {wanted}, got {found}")
-
-
 class CaseMistakes(CaseError):
     """A case with several mistakes, a line each; the lines after the first are indented."""
 
@@ -97,3 +79,21 @@ class SuperconductivityDestroyed(ConvergenceError):
 
 class CheckpointError(FvqpError):
     """A checkpoint or results folder that belongs to something else or is damaged."""
+
+
+def require_choice(where: str, value: Any, known: Iterable[str]) -> None:
+    """Raise `CaseError` unless ``value`` is one of the names ``known``; ``where`` as "Junction.role"."""
+    names = list(known)
+    if value not in names:
+        *first, last = [f'"{name}"' for name in names]
+        near = suggestion(value, names) if isinstance(value, str) else ""
+        raise CaseError(f"{where}: expected {', '.join(first)} or {last}, got {shown(value)}{near}")
+
+
+def require_number(where: str, value: Any, *, zero: bool = True) -> None:
+    """Raise `CaseError` unless ``value`` is a number above 0, or 0 where ``zero`` is allowed."""
+    number = isinstance(value, Real) and not isinstance(value, bool)
+    if not number or not (value >= 0.0 if zero else value > 0.0):
+        wanted = "a number that is not negative" if zero else "a positive number"
+        found = f"{value:.6g}" if number else shown(value)
+        raise CaseError(f"{where}: expected {wanted}, got {found}")

@@ -15,7 +15,7 @@ from fvqp.solvers.markov import MarkovChain
 from fvqp.typing import Complexes, Floats
 
 TOLERANCE = 1e-9
-"""Of the rates, relative."""
+"""Error of the rates, relative."""
 SOLVE = 1e-11
 """Residual of a solve, relative to its right-hand side."""
 

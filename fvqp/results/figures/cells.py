@@ -24,6 +24,7 @@ from fvqp.results.figures.common import (
     draw_legend,
     draw_map,
     evenly,
+    held,
     label_of,
     largest_of,
     panel,
@@ -215,9 +216,7 @@ def _different(table: Floats, rows: Ints) -> list[int]:
 
 def _gapped(dataset: xr.Dataset) -> Bools:
     """Cells that have a gap at some point; all if none has one, as in insulators, where it is no number."""
-    if "gap" not in dataset:
-        stored(dataset, "gap")
-    gap = dataset["gap"]
+    gap = held(dataset, "gap")
     found = (gap > 0.0).any([dim for dim in gap.dims if dim != "cell"]).values
     return found if found.any() else np.ones_like(found)
 

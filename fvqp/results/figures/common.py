@@ -45,7 +45,7 @@ SYMBOLS = {
     "g_s": "$g_\\mathrm{s}$",
     "G_inj": "$G_\\mathrm{inj}$",
     "gap": "$\\Delta$",
-    "energy_ph": "energy of phonons",
+    "energy_ph": "$E_\\mathrm{ph}$",
     "energy": "$\\epsilon$",
     "temperature": "$T$",
     "T_lead": "$T_\\mathrm{e}$",
@@ -154,10 +154,16 @@ Drawing = Callable[[xr.Dataset, FigureSpec, Figure], None]
 """Draws a figure of one kind."""
 
 
-def stored(dataset: xr.Dataset, name: str) -> xr.DataArray:
+def held(dataset: xr.Dataset, name: str) -> xr.DataArray:
+    """A variable, finite or not."""
     if name not in dataset:
         raise FvqpError(f"the results hold no {name}; they hold: {', '.join(map(str, dataset.data_vars))}")
-    if not np.isfinite(dataset[name].values).any():
+    return dataset[name]
+
+
+def stored(dataset: xr.Dataset, name: str) -> xr.DataArray:
+    """A variable that has finite values."""
+    if not np.isfinite(held(dataset, name).values).any():
         raise FvqpError(
             f"the results hold no finite value of {name} (was the run stopped before its first point?)"
         )

@@ -77,7 +77,7 @@ def test_figures_of_phonons_alone(tmp_path: Path, caplog: pytest.LogCaptureFixtu
         result = fvqp.run(changed(CRYSTAL, closed), tmp_path)
     assert [file.name for file in (tmp_path / "figures").iterdir()] == ["regions.png"]
     (axes,) = result.plot("regions")
-    assert "energy of phonons" in axes.get_ylabel()
+    assert "E_\\mathrm{ph}" in axes.get_ylabel()
     assert len(axes.lines) == 1
     (cells, *_) = result.plot("map")
     assert cells.collections[0].get_array().min() > 0.0
